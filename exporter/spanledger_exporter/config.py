@@ -1,0 +1,131 @@
+"""Settings: `SPANLEDGER_*` variables over `spanledger.toml` over defaults.
+
+Rules
+- A wrong value is one `ConfigurationError` that names the variable, the value and the accepted ones.
+- Reading settings touches no network and makes no directory.
+- `spanledger.toml` is looked up in the working directory; its keys are the variables' names, in lower case, without
+  the prefix: `store = "chdb://"`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanledger_exporter.errors import ConfigurationError
+
+PREFIX = "SPANLEDGER_"
+FILE_NAME = "spanledger.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process was told. `directory` is absolute; `store_url` is resolved against it."""
+
+    directory: Path
+    store_url: str
+    durability: str = "process"
+    on_failure: str = "open"
+    content: str = "full"
+    tenant: str = "default"
+    environment: str | None = None
+    spans: str = "genai"
+
+    @property
+    def spool_directory(self) -> Path:
+        """Where writers append and shippers read."""
+        return self.directory / "spool"
+
+    @property
+    def store_directory(self) -> Path:
+        """Where the embedded engine keeps its tables."""
+        return Path(self.store_url.removeprefix("chdb://"))
+
+    @property
+    def keys_directory(self) -> Path:
+        """Where the default signing key and the trust root live; mode 0700."""
+        return self.directory / "keys"
+
+    @property
+    def anchors_directory(self) -> Path:
+        """The default append-only anchor."""
+        return self.directory / "anchors"
+
+    @property
+    def is_embedded(self) -> bool:
+        """True when the store is a directory of ours, not a server."""
+        return self.store_url.startswith("chdb://")
+
+
+def load_settings(environ: Mapping[str, str] | None = None, *, working_directory: Path | None = None) -> Settings:
+    """Read the settings of this process.
+
+    Raises ConfigurationError for a wrong value or an unreadable file.
+    """
+    values = _Values(os.environ if environ is None else environ, working_directory or Path.cwd())
+    directory = (values.working_directory / values.text("DIR", ".spanledger")).expanduser().resolve()
+    return Settings(
+        directory=directory,
+        store_url=_store_url(values, directory),
+        durability=values.choice("DURABILITY", ("process", "power")),
+        on_failure=values.choice("ON_FAILURE", ("open", "closed")),
+        content=values.choice("CONTENT", ("full", "withheld", "none")),
+        tenant=values.text("TENANT", "default"),
+        environment=values.text("ENVIRONMENT", "") or None,
+        spans=values.choice("SPANS", ("genai", "all")),
+    )
+
+
+class _Values:
+    """Looks a name up in the environment, then in the file."""
+
+    def __init__(self, environ: Mapping[str, str], working_directory: Path) -> None:
+        self.environ = environ
+        self.working_directory = working_directory
+        self.file = _read_file(working_directory / FILE_NAME)
+
+    def text(self, name: str, default: str) -> str:
+        value = self.environ.get(PREFIX + name, "").strip()
+        return value or str(self.file.get(name.lower(), default))
+
+    def choice(self, name: str, accepted: tuple[str, ...]) -> str:
+        value = self.text(name, accepted[0]).lower()
+        if value not in accepted:
+            raise ConfigurationError(f"expected {PREFIX}{name} to be one of {', '.join(accepted)}, got {value!r}")
+        return value
+
+
+def _read_file(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"expected readable TOML in {path}, got: {error}") from error
+
+
+_SCHEMES = ("chdb://", "clickhouse://", "clickhouses://")
+
+
+def _store_url(values: _Values, directory: Path) -> str:
+    url = values.text("STORE", "chdb://")
+    if not url.startswith(_SCHEMES):
+        raise ConfigurationError(
+            f"expected {PREFIX}STORE to be chdb:///directory, clickhouse://user:password@host:8123/database or "
+            f"clickhouses://… for TLS, got {_without_password(url)!r}"
+        )
+    if url.startswith("chdb://"):
+        place = url.removeprefix("chdb://")
+        return f"chdb://{(directory / place).resolve() if place else directory / 'store'}"
+    return url
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{credentials.split(':')[0]}:***{at}{host}" if at else url
+
+

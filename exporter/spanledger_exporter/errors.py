@@ -1,0 +1,52 @@
+"""Every error this area raises on purpose.
+
+    SpanledgerError
+    ├── ConfigurationError   a setting is wrong: the variable, the value, what is accepted
+    ├── DataError            bytes or values that break a format
+    │   ├── CanonicalError       a value has no place in the envelope profile
+    │   ├── SpoolError           a spool file holds something else than what a writer leaves there
+    │   └── ProofError           a note, checkpoint, proof, key or bundle does not parse or does not hold
+    ├── VerificationError    a ledger was read and found wrong
+    └── StoreError           the database or the line to it failed
+        └── StoreBusyError       another process holds the embedded store: who, since when
+
+Messages say what was expected, what came, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SpanledgerError(Exception):
+    """Base of every error that spanledger raises on purpose."""
+
+
+class ConfigurationError(SpanledgerError):
+    """A setting has a value that is not accepted."""
+
+
+class DataError(SpanledgerError):
+    """Bytes or values that break a format."""
+
+
+class CanonicalError(DataError):
+    """A value has no place in the envelope profile."""
+
+
+class SpoolError(DataError):
+    """A spool file holds something else than what a writer leaves there."""
+
+
+class ProofError(DataError):
+    """A note, checkpoint, proof, key or bundle does not parse or does not hold."""
+
+
+class VerificationError(SpanledgerError):
+    """A ledger was read and found wrong."""
+
+
+class StoreError(SpanledgerError):
+    """The database or the line to it failed."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the embedded store."""

@@ -1,0 +1,1 @@
+"""What an application imports or is patched by: instrumentors, and the small public API."""

@@ -1,0 +1,117 @@
+"""The neutral hand-over of one call, from whoever makes its span to whoever keeps the audit row.
+
+Content travels beside the span, not only in it: a tracing backend gets prompts only when the user says so, the
+ledger needs them always. So the immutable records that fill a span's attributes also travel in-process:
+
+1. The instrumentor makes an `Invocation` with its `request` and puts it under `CONTEXT_KEY` into the OpenTelemetry
+   context that it starts the span with; a span processor finds it in `on_start`.
+2. Before it ends the span, the instrumentor sets `result`; the same processor reads it in `on_end`.
+
+Rules
+- `request` and `result` are immutable and are never changed after they were handed over.
+- Messages, parts, tool definitions and documents have the JSON shapes of `spanledger_semconv.messages`.
+- Attribute mappings use semantic-convention keys; a value that was not sent or reported is left out, never guessed.
+- Nothing here raises, imports OpenTelemetry, or knows a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+CONTEXT_KEY = "spanledger-invocation"
+"""Key in the OpenTelemetry context under which a span's `Invocation` is found while the span starts."""
+
+Json = Mapping[str, Any]
+Outcome = Literal["success", "error", "escalated", "cancelled", "incomplete"]
+UsageSource = Literal["reported", "estimated", "unknown"]
+
+_EMPTY: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptIdentity:
+    """Which prompt was used: `name` and `version` where somebody says so, `digest` always.
+
+    `digest` is lower-case hex SHA-256 over the system instructions and the template-stable parts of the request.
+    """
+
+    digest: str | None = None
+    name: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """The application code that made the call: `module`, qualified `function`, `line`."""
+
+    module: str
+    function: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one call.
+
+    `input_tokens` includes cached and cache-write tokens; the other counts are subsets or further kinds.
+    A count that nobody reported is `None`, never 0. `other` holds further integer counts by envelope key,
+    for example `{"input_audio": 12}`.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+    other: Mapping[str, int] = field(default_factory=lambda: _EMPTY)
+    source: UsageSource = "reported"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationRequest:
+    """What is known before the request leaves the process; the source of the intent row.
+
+    `attributes` holds every semantic-convention attribute known at the start (`gen_ai.request.*`, `server.*`, …)
+    except content; it is what the span starts with. `tools` maps a tool's name to the lower-case hex digest of its
+    definition.
+    """
+
+    operation: str
+    provider: str | None = None
+    model: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    system_instructions: Sequence[Json] = ()
+    input_messages: Sequence[Json] = ()
+    tool_definitions: Sequence[Json] = ()
+    tools: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    prompt: PromptIdentity | None = None
+    call_site: CallSite | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What came of the call. `time_to_first_chunk_s` is in seconds; `error_type` is a low-cardinality name.
+
+    `attributes` holds every further semantic-convention attribute known at the end except content and usage.
+    """
+
+    outcome: Outcome
+    response_id: str | None = None
+    model: str | None = None
+    finish_reasons: Sequence[str] = ()
+    usage: Usage | None = None
+    output_messages: Sequence[Json] = ()
+    time_to_first_chunk_s: float | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The mutable holder of one call's two immutable records; it lives as long as its span is open."""
+
+    request: InvocationRequest
+    result: InvocationResult | None = None
