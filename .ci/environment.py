@@ -37,9 +37,11 @@ def run_in_environment(arguments: list[str]) -> int:
 
 def make_environment() -> None:
     """Make `.venv` with the project and its development extras, unless the present one still fits."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what runs before pip could refuse
         found = ".".join(map(str, sys.version_info[:3]))
-        raise SystemExit(f"expected Python 3.11 or newer, got {found} ({sys.executable}): run this with a newer python3")
+        raise SystemExit(
+            f"expected Python 3.11 or newer, got {found} ({sys.executable}): run this with a newer python3"
+        )
     with (ROOT / ".ci" / "environment.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two first runs at once would tear each other's environment
         wanted = _fingerprint()

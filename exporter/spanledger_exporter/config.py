@@ -127,5 +127,3 @@ def _without_password(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     credentials, at, host = rest.rpartition("@")
     return f"{scheme}{separator}{credentials.split(':')[0]}:***{at}{host}" if at else url
-
-

@@ -13,7 +13,7 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 
@@ -69,10 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(module.run, command.parse_args(arguments[1:]))
 
 
-def _run(run: object, arguments: argparse.Namespace) -> int:
-    assert callable(run)  # noqa: S101 - the contract above
+def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     try:
-        return int(run(arguments))
+        return run(arguments)
     except ConfigurationError as error:
         print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_CONFIGURATION

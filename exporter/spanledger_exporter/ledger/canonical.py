@@ -3,7 +3,8 @@
 Rules
 - UTF-8, no white space, ASCII keys sorted by code unit, no duplicate keys, no `null`.
 - Integers within ±(2^53-1) are JSON integers; larger ones become strings.
-- Floats become strings in shortest round-trip form (ECMAScript's, as in RFC 8785); NaN, Infinity, -Infinity, -0 by name.
+- Floats become strings in shortest round-trip form (ECMAScript's, as in RFC 8785);
+  NaN, Infinity, -Infinity, -0 by name.
 - Bytes become base64. A lone surrogate becomes U+FFFD, a non-ASCII key is percent-encoded, a `None` inside a list
   becomes the string "null"; each of these sets `sanitized: true` in the envelope.
 """
@@ -63,7 +64,7 @@ def format_float(number: float) -> str:
         return "Infinity" if number > 0 else "-Infinity"
     if number == 0:
         return "-0" if math.copysign(1, number) < 0 else "0"
-    if number.is_integer() and abs(number) < 1e21:  # noqa: PLR2004 - ECMAScript's own limit
+    if number.is_integer() and abs(number) < 1e21:  # ECMAScript writes an exponent from here on
         return str(int(number)) if abs(number) <= MAX_SAFE_INTEGER else _positional(repr(number))
     return _positional(repr(number))
 
@@ -115,9 +116,10 @@ class _Profile:
             return [self._item(item, depth=depth + 1) for item in value]
         if isinstance(value, (bytes, bytearray, memoryview)):
             return b64encode(value).decode()
-        for base in (str, int, float):  # subclasses: enums, numpy-like scalars that inherit
-            if isinstance(value, base):
-                return self.value(base.__str__(value) if base is str else base(value), depth=depth)
+        if isinstance(value, str):  # a subclass: an enum member, a marked string
+            return self.value(str.__str__(value), depth=depth)
+        if isinstance(value, (int, float)):  # subclasses again: enum members, numpy scalars
+            return self.value(int(value) if isinstance(value, int) else float(value), depth=depth)
         raise CanonicalError(f"expected str, int, float, bool, bytes, list or mapping, got {type(value).__name__}")
 
     def _item(self, value: Any, *, depth: int) -> Any:

@@ -1,7 +1,7 @@
-"""Content outside the row: what a reference commits to (ledger.md section 5).
+r"""Content outside the row: what a reference commits to (ledger.md section 5).
 
-    reference = SHA256("spanledger/content/v1\\0" || media || "\\0" || bytes)               artifact
-    reference = HMAC-SHA256(salt, "spanledger/content/v1\\0" || media || "\\0" || bytes)    payload, withheld
+    artifact           SHA256("spanledger/content/v1\0" || media || "\0" || bytes)
+    payload, withheld  HMAC-SHA256(salt, "spanledger/content/v1\0" || media || "\0" || bytes)
 
 The commitment is to the plaintext. Without an auditor key there is no salt, and every class takes the plain form.
 """
@@ -20,7 +20,7 @@ ContentClass = Literal["artifact", "payload", "withheld"]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One stored payload. `ref` is 32 raw bytes; `data` is `None` for class `withheld`; `size` counts plaintext bytes."""
+    """One stored payload: `ref` is 32 raw bytes, `size` counts plaintext bytes, `data` is `None` when withheld."""
 
     ref: bytes
     content_class: ContentClass

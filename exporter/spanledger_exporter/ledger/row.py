@@ -1,7 +1,7 @@
-"""One row of a chain (ledger.md section 2).
+r"""One row of a chain (ledger.md section 2).
 
-    env_hash = SHA256("spanledger/env/v1\\0" || env)
-    header   = "spanledger/row/v1\\0" || chain_id[16] || seq u64 || prev_hash[32] || time_ns u64 || env_hash[32]
+    env_hash = SHA256("spanledger/env/v1\0" || env)
+    header   = "spanledger/row/v1\0" || chain_id[16] || seq u64 || prev_hash[32] || time_ns u64 || env_hash[32]
     row_hash = SHA256(header)
 
 All integers are big-endian. Row 0 takes `genesis_hash(chain_id)` as its `prev_hash`, never zeros.
