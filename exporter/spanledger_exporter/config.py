@@ -33,6 +33,8 @@ class Settings:
     tenant: str = "default"
     environment: str | None = None
     spans: str = "genai"
+    spool_quota_bytes: int = 0
+    spool_quota_policy: str = "block"
 
     @property
     def spool_directory(self) -> Path:
@@ -76,6 +78,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
         tenant=values.text("TENANT", "default"),
         environment=values.text("ENVIRONMENT", "") or None,
         spans=values.choice("SPANS", ("genai", "all")),
+        spool_quota_bytes=values.size("SPOOL_QUOTA_BYTES", 0),
+        spool_quota_policy=values.choice("SPOOL_QUOTA_POLICY", ("block", "closed", "loss")),
     )
 
 
@@ -90,6 +94,12 @@ class _Values:
     def text(self, name: str, default: str) -> str:
         value = self.environ.get(PREFIX + name, "").strip()
         return value or str(self.file.get(name.lower(), default))
+
+    def size(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isdecimal():
+            raise ConfigurationError(f"expected {PREFIX}{name} to be a number of bytes, 0 for none, got {value!r}")
+        return int(value)
 
     def choice(self, name: str, accepted: tuple[str, ...]) -> str:
         value = self.text(name, accepted[0]).lower()

@@ -7,6 +7,7 @@
     │   ├── SpoolError           a spool file holds something else than what a writer leaves there
     │   └── ProofError           a note, checkpoint, proof, key or bundle does not parse or does not hold
     ├── VerificationError    a ledger was read and found wrong
+    ├── RecordError          a row could not be made durable: the spool refuses it
     └── StoreError           the database or the line to it failed
         └── StoreBusyError       another process holds the embedded store: who, since when
 
@@ -42,6 +43,10 @@ class ProofError(DataError):
 
 class VerificationError(SpanledgerError):
     """A ledger was read and found wrong."""
+
+
+class RecordError(SpanledgerError):
+    """A row could not be made durable."""
 
 
 class StoreError(SpanledgerError):

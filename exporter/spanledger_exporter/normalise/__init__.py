@@ -1,0 +1,1 @@
+"""From what a span says to what a row says: envelopes and content parts."""

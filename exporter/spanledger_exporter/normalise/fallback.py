@@ -1,0 +1,46 @@
+"""A row is never lost because canonicalisation failed: what came is kept as a `raw` row (ledger.md section 3)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from spanledger_exporter.ledger.canonical import canonical_envelope
+
+_KEPT = ("schema", "event_id", "trace_id", "span_id", "parent_span_id", "tenant", "environment", "service", "time")
+
+
+def encode_envelope(envelope: Mapping[str, Any]) -> bytes:
+    """Return canonical bytes of `envelope`, or of a `raw` envelope that holds what could not be encoded."""
+    try:
+        return canonical_envelope(envelope)
+    except Exception as error:  # a value of any type may come with code of its own that raises anything
+        return canonical_envelope(_raw(envelope, error))
+
+
+def _raw(envelope: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    kept = {key: value for key in _KEPT if _is_encodable(value := envelope.get(key))}
+    original = envelope.get("event_type")
+    raw = {
+        "data": b64encode(_repr_bytes(envelope)).decode(),
+        "encoding": "python-repr",
+        "reason": f"{type(error).__name__}: {error}",
+        "event_type": original if isinstance(original, str) else None,
+    }
+    return {**kept, "event_type": "raw", "raw": raw}
+
+
+def _is_encodable(value: Any) -> bool:
+    try:
+        canonical_envelope({"value": value})
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _repr_bytes(value: Any) -> bytes:
+    try:
+        return repr(value).encode("utf-8", "backslashreplace")
+    except Exception as error:  # a value whose own repr raises: its type is what there is to keep
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>".encode()

@@ -1,0 +1,321 @@
+"""The recorder: takes envelopes, returns once they are rows of a chain in the spool.
+
+Rules
+- One recorder is one writer: it has one chain at a time. The chain begins with the first row and says who it is in row
+  0; a forked child gets a chain of its own that names its parent's newest row.
+- `record` is synchronous: when it returns, the row survives kill -9 (`durability=power`: and a power cut).
+- One lock orders appends. It is re-entrant, because a finalizer or a signal handler may end a span while this very
+  thread appends; such a row waits in a queue that the outer append empties before it lets go of the lock.
+- When the spool refuses, `record` raises RecordError and counts the row; the next one that can be written is preceded
+  by a `loss` row that says how many, since when and why. Nothing is dropped without that row and one log line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.errors import RecordError
+from spanledger_exporter.ledger.content import Content
+from spanledger_exporter.normalise.fallback import encode_envelope
+from spanledger_exporter.spool.chain import DEFERRED, Chain, Encode, RowId
+from spanledger_exporter.spool.lineage import register_chain, write_origin
+from spanledger_exporter.spool.opening import Opening, chain_open_envelope
+from spanledger_exporter.spool.quota import SpoolFullError, SpoolQuota
+
+__all__ = ["DEFERRED", "Recorder", "RowId", "open_recorder"]
+
+SCHEMA: Final = "spanledger.event/1"
+REOPEN_AFTER_S: Final = 1.0
+"""How long a recorder that could not begin a chain waits before it tries again: making directories is not free."""
+
+MAX_REASONS: Final = 8
+"""How many different reasons one `loss` row lists: it is a row, not a log."""
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+_Item = tuple[Encode, Sequence[Content], str, str]
+
+
+def open_recorder(settings: Settings, *, role: str, service: Mapping[str, Any] | None = None) -> Recorder:
+    """Return a recorder whose chain has begun: its `chain.open` row is in the spool.
+
+    Raises RecordError when the spool cannot be written.
+    """
+    recorder = Recorder(settings, role=role, service=service)
+    recorder.begin()
+    return recorder
+
+
+class Recorder:
+    """A writer of one chain at a time; see the module's rules. Usable as a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        role: str,
+        service: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.settings = settings
+        self.service = dict(service or {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"})
+        self._opening = Opening(role=role, facts=dict(facts or {}))
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._chain: Chain | None = None
+        self._losses = _Losses()
+        self._quota = SpoolQuota.of(settings)
+        self._is_durable = settings.durability == "power"
+        self._retry_at_s = 0.0
+        self._after_fork_state()
+        _RECORDERS.add(self)
+
+    def _after_fork_state(self) -> None:
+        self._lock = threading.RLock()
+        self._is_busy = False
+        self._pending: deque[_Item] = deque()
+
+    @property
+    def head(self) -> RowId | None:
+        """The newest row of this recorder's chain; None before the first."""
+        chain = self._chain
+        return None if chain is None or chain.head.row.seq < 0 else chain.head.row
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Begin the chain now rather than with the first row. Raises RecordError."""
+        self._exclusively(lambda: self._guarded(self._open_chain))
+
+    def record(self, envelope: Mapping[str, Any], contents: Sequence[Content] = ()) -> RowId:
+        """Append one row and the contents it refers to; fills schema, tenant, environment, service, time, event id.
+
+        Raises RecordError when the spool cannot take it; the row is then counted into the next `loss` row.
+        """
+        filled = self._fill(envelope)
+        item: _Item = (_encoder(filled), contents, filled["tenant"], str(filled.get("event_type")))
+        row_id = self._submit(item)
+        if self._is_durable and row_id is not DEFERRED:
+            self._sync()
+        return row_id
+
+    def _fill(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+        filled = {"schema": SCHEMA, "service": self.service, **envelope}
+        tenant = filled.get("tenant")
+        filled["tenant"] = tenant if type(tenant) is str and tenant else self.settings.tenant
+        if "time" not in filled:
+            now = str(self._clock())
+            filled["time"] = {"start": now, "end": now}
+        if self.settings.environment and "environment" not in filled:
+            filled["environment"] = self.settings.environment
+        return filled
+
+    def _submit(self, item: _Item) -> RowId:
+        """Append `item`, or leave it to the append that this thread is already inside of."""
+        done = self._exclusively(lambda: self._append(item))
+        if done is None:
+            self._pending.append(item)
+            return DEFERRED
+        return done
+
+    def _exclusively(self, step: Callable[[], _Result]) -> _Result | None:
+        """Run `step` under the lock; return None, having done nothing, when this thread is inside such a step already.
+
+        A signal may arrive between any two lines here. The lock is re-entrant and `_is_busy` is read before it is set,
+        so a handler either does its whole append before this one begins, or finds it busy and leaves it a row, which
+        is looked for once more after `_is_busy` is false again.
+        """
+        with self._lock:
+            if self._is_busy:
+                return None
+            try:
+                self._is_busy = True
+                return step()
+            finally:
+                self._is_busy = False
+                if self._pending:
+                    self._drain_pending()
+
+    def _drain_pending(self) -> None:
+        """Append what finalizers and signal handlers left; the queue may grow meanwhile."""
+        while self._pending:
+            try:
+                self._is_busy = True
+                self._append(self._pending.popleft())
+            except (RecordError, IndexError):
+                continue  # counted as a loss, its caller is long gone; or a handler emptied the queue in between
+            finally:
+                self._is_busy = False
+
+    def _append(self, item: _Item) -> RowId:
+        encode, contents, tenant, event_type = item
+        try:
+            return self._guarded(partial(self._append_to_chain, encode, contents, tenant))
+        except RecordError as error:
+            self._losses.add(event_type, str(error), self._clock())
+            raise
+
+    def _append_to_chain(self, encode: Encode, contents: Sequence[Content], tenant: str) -> RowId:
+        chain = self._chain or self._open_chain()
+        self._quota.admit()
+        if self._losses.events:
+            self._report_losses(chain)
+        head = chain.head
+        try:
+            return chain.append(encode, contents, tenant=tenant)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C or an injected timeout: it may end the call, never a row that was under way
+            if chain.head is head:
+                chain.append(encode, contents, tenant=tenant)
+            raise
+
+    def _guarded(self, step: Callable[[], _Result]) -> _Result:
+        try:
+            return step()
+        except (OSError, SpoolFullError) as error:
+            raise RecordError(
+                f"expected to append to the spool in {self.settings.spool_directory}, got: {error}; "
+                f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place"
+            ) from error
+
+    def _open_chain(self) -> Chain:
+        if self._chain is not None:
+            return self._chain
+        if time.monotonic() < self._retry_at_s:
+            raise OSError("the spool could not be opened a moment ago")
+        self._retry_at_s = time.monotonic() + REOPEN_AFTER_S
+        chain = Chain(self.settings.spool_directory, self._random_bytes(16), clock=self._clock)
+        try:
+            self._begin_chain(chain)
+        except BaseException:
+            chain.writer.close()
+            raise
+        self._chain, self._retry_at_s = chain, 0.0
+        return chain
+
+    def _begin_chain(self, chain: Chain) -> None:
+        envelope = chain_open_envelope(self._opening, settings=self.settings, service=self.service)
+        origin = {**self._opening.origin(self.service), "time_ns": str(self._clock())}
+        write_origin(chain.writer.directory, origin)
+        filled = self._fill(envelope)
+        row_id = chain.append(_encoder(filled), (), tenant=filled["tenant"])
+        self._register(chain, row_id)
+
+    def _register(self, chain: Chain, row_id: RowId) -> None:
+        try:
+            register_chain(self.settings.anchors_directory, row_id, time_ns=chain.head.time_ns)
+        except OSError as error:
+            _log.warning("spanledger: chain %s is not in the chain registry: %s", chain.chain_id.hex(), error)
+
+    def _report_losses(self, chain: Chain) -> None:
+        filled = self._fill({"event_type": "loss", "loss": self._losses.body()})
+        chain.append(_encoder(filled), (), tenant=filled["tenant"])
+        _log.warning("spanledger: the spool can be written again; a loss row counts %d rows", self._losses.events)
+        self._losses = _Losses()
+
+    def _sync(self) -> None:
+        chain = self._chain
+        if chain is None:
+            return
+        self._guarded(chain.writer.sync)
+
+    def close(self) -> None:
+        """Write `chain.close` and let go of the files; a later `record` begins another chain."""
+        self._exclusively(self._close_chain)
+
+    def _close_chain(self) -> None:
+        chain, self._chain = self._chain, None
+        if chain is None:
+            return
+        try:
+            filled = self._fill({"event_type": "chain.close"})
+            chain.append(_encoder(filled), (), tenant=filled["tenant"])
+            if self._is_durable:
+                chain.writer.sync()
+        except OSError as error:
+            _log.warning("spanledger: chain %s ends without chain.close: %s", chain.chain_id.hex(), error)
+        self._opening = self._opening.after(chain.head.row, relation="restart")
+        chain.writer.close()
+
+    def forget_parent(self) -> None:
+        """Let go of the parent's chain; runs in a forked child, whose next row begins a chain of its own."""
+        chain, self._chain = self._chain, None
+        self._after_fork_state()
+        self._losses, self._retry_at_s = _Losses(), 0.0
+        if chain is not None:
+            self._opening = self._opening.after(chain.head.row, relation="fork")
+            chain.writer.abandon()
+
+
+class _Losses:
+    """Rows that could not be written since the last `loss` row."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.by_type: dict[str, int] = {}
+        self.reasons: dict[str, int] = {}
+        self.since_ns = 0
+        self.until_ns = 0
+
+    def add(self, event_type: str, reason: str, now_ns: int) -> None:
+        if self.events == 0:
+            self.since_ns = now_ns
+            _log.error("spanledger: the audit trail has a gap from now on: %s", reason)
+        self.events += 1
+        self.until_ns = now_ns
+        self.by_type[event_type] = self.by_type.get(event_type, 0) + 1
+        if reason in self.reasons or len(self.reasons) < MAX_REASONS:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "events": self.events,
+            "event_types": self.by_type,
+            "reasons": [{"reason": reason, "events": count} for reason, count in self.reasons.items()],
+            "since": str(self.since_ns),
+            "until": str(self.until_ns),
+        }
+
+
+def _encoder(filled: Mapping[str, Any]) -> Encode:
+    """Return what gives the envelope's bytes; they are made before the lock where they do not depend on the chain."""
+    if "event_id" not in filled:
+        return lambda chain_id, seq, is_clamped: encode_envelope(
+            _clamped({**filled, "event_id": f"{chain_id.hex()}:{seq}"}, is_clamped=is_clamped)
+        )
+    env = encode_envelope(filled)
+    return lambda _chain_id, _seq, is_clamped: encode_envelope(_clamped(filled, is_clamped=True)) if is_clamped else env
+
+
+def _clamped(filled: Mapping[str, Any], *, is_clamped: bool) -> Mapping[str, Any]:
+    return {**filled, "clock_clamped": True} if is_clamped else filled
+
+
+_RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for recorder in list(_RECORDERS):
+        recorder.forget_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

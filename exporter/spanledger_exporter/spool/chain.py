@@ -1,0 +1,104 @@
+"""The growing end of one chain: hashes rows, appends them, knows its head.
+
+`Chain.append` is the only place where a row comes into being. Its steps, and what is true if the process dies there:
+
+1. settle          nothing new; what an earlier append left half-written is cut off (spool/writer.py)
+2. time and hash   nothing new; `seq` and `prev_hash` come from the head, so a failed append is simply done again
+3. write           torn bytes at most, and nobody was told; or the complete row, and its request never went out
+4. head            the row exists; the head is one tuple, so an interrupt sees the old one or the new one
+
+An asynchronous exception (Ctrl-C, a timeout thrown into the thread) between 3 and 4 would leave a row in the file that
+the head does not know: the next row would take the same `seq`, which is equivocation. So the file's end and the head
+are one tuple in the writer, and after any exception the file is cut back to the end that this tuple names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from spanledger_exporter.ledger.content import Content
+from spanledger_exporter.ledger.row import genesis_hash, make_row
+from spanledger_exporter.spool.format import format_content, format_row
+from spanledger_exporter.spool.writer import ROTATE_BYTES, SpoolWriter
+
+MAX_KNOWN_CONTENTS = 16_384
+"""How many references a chain remembers as already spooled; past that the oldest are spooled again, which is benign."""
+
+
+Encode = Callable[[bytes, int, bool], bytes]
+"""From chain id, `seq` and whether the clock was clamped to the envelope's canonical bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowId:
+    """Where a row stands: 16-byte chain, number in it, 32-byte hash."""
+
+    chain_id: bytes
+    seq: int
+    row_hash: bytes
+
+
+DEFERRED = RowId(b"", -1, b"")
+"""Stands for a row recorded from inside an append of the same thread (a finalizer, a signal handler): it follows."""
+
+
+class Head(NamedTuple):
+    """The newest row of a chain. `time_ns` is what the next row may not fall below."""
+
+    row: RowId
+    time_ns: int
+
+
+class Chain:
+    """One chain of this writer. Not thread-safe: the recorder's lock orders the calls."""
+
+    def __init__(
+        self, spool_directory: Path, chain_id: bytes, *, clock: Callable[[], int], rotate_bytes: int = ROTATE_BYTES
+    ) -> None:
+        self.chain_id = chain_id
+        before_row_0 = Head(RowId(chain_id, -1, genesis_hash(chain_id)), 0)
+        self.writer = SpoolWriter(spool_directory, chain_id, mark=before_row_0, rotate_bytes=rotate_bytes)
+        self._clock = clock
+        self._known: dict[bytes, None] = {}
+
+    @property
+    def head(self) -> Head:
+        """The newest row; it lives in the writer, because both advance in one assignment."""
+        head: Head = self.writer.mark
+        return head
+
+    def append(self, encode: Encode, contents: Sequence[Content], *, tenant: str) -> RowId:
+        """Append one row and the contents it refers to. `encode` returns the envelope's bytes.
+
+        Raises OSError when the spool refuses; the chain then stands where it stood.
+        """
+        head = self.head
+        seq = head.row.seq + 1
+        now = self._clock()
+        time_ns = max(now, head.time_ns)
+        env = encode(self.chain_id, seq, now < head.time_ns)
+        row = make_row(
+            chain_id=self.chain_id, seq=seq, prev_hash=head.row.row_hash, time_ns=time_ns, env=env, tenant=tenant
+        )
+        row_id = RowId(self.chain_id, seq, row.row_hash)
+        new = [content for content in contents if content.ref not in self._known] if contents else ()
+        try:
+            self.writer.append(b"".join([*map(format_content, new), format_row(row)]), Head(row_id, time_ns))
+        except BaseException:
+            with contextlib.suppress(OSError):  # the next append tries again, before it writes
+                self.writer.repair()
+            raise
+        self._remember(new)
+        return row_id
+
+    def _remember(self, contents: Sequence[Content]) -> None:
+        """Note what is in the spool already; the row is complete, so nothing depends on this."""
+        known = self._known
+        for content in contents:
+            known[content.ref] = None
+        while len(known) > MAX_KNOWN_CONTENTS:
+            del known[next(iter(known))]

@@ -1,0 +1,85 @@
+"""A limit on the bytes of all chains in one spool directory, and what happens when it is reached.
+
+`SPANLEDGER_SPOOL_QUOTA_BYTES` (0: none) and `SPANLEDGER_SPOOL_QUOTA_POLICY`:
+- `block`   the call waits until the shipper has made room
+- `closed`  the row is refused, and with `SPANLEDGER_ON_FAILURE=closed` the call too
+- `loss`    the row is refused, the call proceeds whatever `SPANLEDGER_ON_FAILURE` says
+
+A refused row is counted into the `loss` row that follows once there is room: no policy is silent.
+The directory is measured at most every `MEASURE_EVERY_S`, so the limit may be passed by what is written in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from spanledger_exporter.config import Settings
+
+MEASURE_EVERY_S = 0.5
+_log = logging.getLogger(__name__)
+
+
+class SpoolFullError(Exception):
+    """The quota is used up and the policy is not to wait; the recorder translates this."""
+
+
+class SpoolQuota:
+    """Admits appends while the spool is below its limit. Called under the recorder's lock."""
+
+    def __init__(
+        self,
+        spool_directory: Path,
+        limit_bytes: int,
+        policy: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._directory = spool_directory
+        self._limit_bytes = limit_bytes
+        self._policy = policy
+        self._clock = clock
+        self._wait = wait
+        self._used_bytes = 0
+        self._measure_at_s = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> SpoolQuota:
+        """Return the quota that the settings ask for."""
+        return cls(settings.spool_directory, settings.spool_quota_bytes, settings.spool_quota_policy)
+
+    def admit(self) -> None:
+        """Return when a row may be appended. Raises SpoolFullError when it may not."""
+        if self._limit_bytes == 0 or self._is_below():
+            return
+        if self._policy != "block":
+            raise SpoolFullError(
+                f"the spool holds {self._used_bytes} bytes of at most {self._limit_bytes} "
+                f"(SPANLEDGER_SPOOL_QUOTA_BYTES): run `spanledger ship`, or raise the quota"
+            )
+        _log.warning("spanledger: calls wait, the spool is at its quota of %d bytes: ship it", self._limit_bytes)
+        while not self._is_below():
+            self._wait(MEASURE_EVERY_S)
+
+    def _is_below(self) -> bool:
+        now = self._clock()
+        if now >= self._measure_at_s:
+            self._used_bytes = directory_bytes(self._directory)
+            self._measure_at_s = now + MEASURE_EVERY_S
+        return self._used_bytes < self._limit_bytes
+
+
+def directory_bytes(directory: Path) -> int:
+    """Return the bytes of all files below `directory`; a file that vanishes meanwhile counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += (Path(parent) / name).stat().st_size
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,216 @@
+"""Reads the spool: every chain's frames in order, damage named, nothing skipped silently.
+
+Rules
+- A frame that is not complete yet at the end of a live writer's last file is not there yet; reading stops before it.
+- The same bytes behind a dead writer, or in a file that has a successor, are a torn append: `Damage`.
+- A frame whose checksum fails is `Damage` up to the next intact frame; the bytes stay where they are.
+- Liveness and the list of files are looked up before the bytes are read: a writer that appends and leaves between the
+  two is then seen as alive, never as torn.
+- A cursor is the `end` of the last frame that was dealt with; `START` reads everything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanledger_exporter.errors import SpoolError
+from spanledger_exporter.ledger.content import Content
+from spanledger_exporter.ledger.row import Row
+from spanledger_exporter.spool.format import (
+    FRAME_HEAD_BYTES,
+    HEADER_BYTES,
+    frame_length,
+    is_intact,
+    parse_frame,
+    parse_header,
+)
+from spanledger_exporter.spool.writer import LOCK_NAME, SUFFIX, file_name
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a chain's spool: file number and byte offset in it."""
+
+    file: int
+    offset: int
+
+
+START = Position(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no intact frame. `position` is where they start, `length` how many they are."""
+
+    position: Position
+    length: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One thing read: where it starts, where the next one does, and what it holds."""
+
+    record: Row | Content | Damage
+    position: Position
+    end: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSpool:
+    """The spool directory of one chain."""
+
+    chain_id: bytes
+    directory: Path
+
+    @property
+    def is_live(self) -> bool:
+        """True while the writer holds its lock; the kernel lets go of it however the process ends."""
+        try:
+            descriptor = os.open(self.directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def files(self) -> list[int]:
+        """Return the numbers of the files that are there, in order; the first ones may have been cleaned up."""
+        names = (entry.name for entry in os.scandir(self.directory) if entry.name.endswith(SUFFIX))
+        return sorted(int(name.removesuffix(SUFFIX)) for name in names if name.removesuffix(SUFFIX).isdigit())
+
+    def path(self, file: int) -> Path:
+        """Return where file number `file` lies."""
+        return self.directory / file_name(file)
+
+    def size_bytes(self) -> int:
+        """Return how many bytes the files take."""
+        return sum(self.path(file).stat().st_size for file in self.files())
+
+    def read(self, cursor: Position = START) -> Iterator[Frame]:
+        """Yield the frames from `cursor` on, up to what is complete now."""
+        is_live = self.is_live
+        files = self.files()
+        for file in files:
+            if file < cursor.file:
+                continue
+            start = cursor.offset if file == cursor.file else 0
+            may_grow = is_live and file == files[-1]
+            yield from _FileReader(self, file, may_grow=may_grow).frames(start)
+
+
+def chains(spool_directory: Path) -> list[ChainSpool]:
+    """Return every chain in the spool, in the order of its directory's name."""
+    if not spool_directory.is_dir():
+        return []
+    names = sorted(entry.name for entry in os.scandir(spool_directory) if entry.is_dir())
+    return [ChainSpool(bytes.fromhex(name), spool_directory / name) for name in names if _is_chain_name(name)]
+
+
+def _is_chain_name(name: str) -> bool:
+    return len(name) == 32 and all(character in "0123456789abcdef" for character in name)  # 16 bytes
+
+
+class _FileReader:
+    """Walks one file through a buffer; memory is one block or the largest frame."""
+
+    def __init__(self, chain: ChainSpool, file: int, *, may_grow: bool) -> None:
+        self.chain = chain
+        self.file = file
+        self.may_grow = may_grow
+        self.buffer = b""
+        self.base = 0  # file offset of buffer[0]
+
+    def frames(self, offset: int) -> Iterator[Frame]:
+        with self.chain.path(self.file).open("rb", buffering=0) as stream:
+            self.stream = stream
+            if offset == 0:
+                damage = self._header_damage()
+                if damage is not None:
+                    yield damage
+                offset = HEADER_BYTES
+            yield from self._walk(offset)
+
+    def _header_damage(self) -> Frame | None:
+        header = self._bytes(0, HEADER_BYTES)
+        if len(header) < HEADER_BYTES and self.may_grow:
+            return None
+        try:
+            found = parse_header(header)
+        except SpoolError as error:
+            return self._damage(0, min(len(header), HEADER_BYTES), str(error))
+        if found != (self.chain.chain_id, self.file):
+            return self._damage(0, HEADER_BYTES, f"the header is that of chain {found[0].hex()} file {found[1]}")
+        return None
+
+    def _walk(self, offset: int) -> Iterator[Frame]:
+        while True:
+            head = self._bytes(offset, FRAME_HEAD_BYTES)
+            if not head:
+                return
+            frame = self._frame_at(offset, head)
+            if frame is None:
+                frame = self._resynchronise(offset)
+                if frame is None:
+                    return
+            yield frame
+            offset = frame.end.offset
+
+    def _frame_at(self, offset: int, head: bytes) -> Frame | None:
+        if len(head) < FRAME_HEAD_BYTES:
+            return None
+        length = frame_length(head, 0)
+        data = self._bytes(offset, length)
+        if len(data) < length or not is_intact(data, 0, length):
+            return None
+        try:
+            record = parse_frame(data, chain_id=self.chain.chain_id)
+        except SpoolError as error:
+            return self._damage(offset, length, str(error))
+        return Frame(record, Position(self.file, offset), Position(self.file, offset + length))
+
+    def _resynchronise(self, offset: int) -> Frame | None:
+        """Find the next intact frame behind damaged bytes; `None` where the bytes may still be on their way."""
+        rest = self._rest(offset)
+        for start in range(1, len(rest) - FRAME_HEAD_BYTES):
+            length = frame_length(rest, start)
+            if start + length <= len(rest) and is_intact(rest, start, length):
+                return self._damage(offset, start, "checksum does not match")
+        if self.may_grow and (len(rest) < FRAME_HEAD_BYTES or frame_length(rest, 0) > len(rest)):
+            return None
+        is_torn = len(rest) < FRAME_HEAD_BYTES or frame_length(rest, 0) > len(rest)
+        return self._damage(offset, len(rest), "torn append" if is_torn else "checksum does not match")
+
+    def _damage(self, offset: int, length: int, reason: str) -> Frame:
+        position = Position(self.file, offset)
+        return Frame(Damage(position, length, reason), position, Position(self.file, offset + length))
+
+    def _bytes(self, offset: int, count: int) -> bytes:
+        """Return up to `count` bytes at `offset`; fewer at the end of the file."""
+        start = offset - self.base
+        if start < 0 or start + count > len(self.buffer):
+            self.stream.seek(offset)
+            self.buffer, self.base, start = _read_fully(self.stream.fileno(), max(count, BLOCK_BYTES)), offset, 0
+        return self.buffer[start : start + count]
+
+    def _rest(self, offset: int) -> bytes:
+        size = os.fstat(self.stream.fileno()).st_size
+        return self._bytes(offset, max(size - offset, 0))
+
+
+def _read_fully(descriptor: int, count: int) -> bytes:
+    parts: list[bytes] = []
+    while count > 0 and (part := os.read(descriptor, count)):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

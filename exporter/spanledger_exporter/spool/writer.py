@@ -1,0 +1,158 @@
+"""Appends to the spool files of one chain.
+
+Rules
+- One append is one `write` to a file opened with O_APPEND; after it returns the bytes survive kill -9.
+- The *end* is where the last complete append ended. Every append starts with `settle`: whatever a failed or interrupted
+  append left behind it is cut off first. Recovery of a dead writer's file uses the same `settle`.
+- While the writer lives it holds an exclusive flock on `writer.lock`; the kernel lets go of it when the process dies.
+- A forked child closes what it inherited (`abandon`) and writes nothing: its chain is another one.
+- No locking here: the recorder's lock orders appends. `sync` may run beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spanledger_exporter.spool.format import HEADER_BYTES, format_header
+
+LOCK_NAME = "writer.lock"
+SUFFIX = ".spool"
+ROTATE_BYTES = 64 * 2**20
+"""A file is left for the next one once it has this many bytes; small enough to delete soon, large enough to be few."""
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+
+
+def file_name(file: int) -> str:
+    """Return the name of a chain's spool file number `file`."""
+    return f"{file:06d}{SUFFIX}"
+
+
+def settle(descriptor: int, offset: int) -> None:
+    """Cut off what stands behind `offset`: an append that never completed, so that nobody was told it had."""
+    if os.fstat(descriptor).st_size > offset:
+        os.ftruncate(descriptor, offset)
+
+
+def _write_header(descriptor: int, header: bytes) -> None:
+    if os.write(descriptor, header) != len(header):
+        raise OSError(errno.ENOSPC, f"expected room for the {len(header)} bytes of a spool file header")
+
+
+class _End(NamedTuple):
+    """Where the last complete append ended. One tuple, replaced in one assignment: an interrupt sees old or new."""
+
+    descriptor: int
+    file: int
+    offset: int
+    mark: Any
+
+
+class SpoolWriter:
+    """The open files of one chain. Every method may raise OSError; the recorder decides what that means."""
+
+    def __init__(
+        self, spool_directory: Path, chain_id: bytes, *, mark: Any = None, rotate_bytes: int = ROTATE_BYTES
+    ) -> None:
+        self.chain_id = chain_id
+        self.directory = spool_directory / chain_id.hex()
+        self.appends = 0
+        self._end = _End(-1, -1, 0, mark)
+        self._rotate_bytes = rotate_bytes
+        self._is_settled = True
+        self._sync_lock = threading.RLock()
+        self._synced_appends = 0
+        self.directory.mkdir(mode=0o700, parents=True)
+        self._lock_descriptor = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock_descriptor, fcntl.LOCK_EX)
+            self._next_file()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def mark(self) -> Any:
+        """What the caller passed with the last complete append: its head of the chain."""
+        return self._end.mark
+
+    def append(self, data: bytes, mark: Any) -> None:
+        """Write `data` (whole frames) behind the last complete append; on any exception nothing of it counts.
+
+        `mark` becomes the writer's mark in the same assignment that makes the append complete.
+        """
+        if not self._is_settled:
+            self.repair()
+        if self._end.offset >= self._rotate_bytes:
+            self._next_file()
+        end = self._end
+        self._is_settled = False
+        written = os.write(end.descriptor, data)
+        while written < len(data):  # a nearly full disk takes a part and refuses the rest on the next try
+            written += os.write(end.descriptor, data[written:])
+        # Dying here leaves a complete append that the reader accepts: the row exists, and its call never went out.
+        self._end = end._replace(offset=end.offset + written, mark=mark)
+        self.appends += 1
+        self._is_settled = True
+
+    def repair(self) -> None:
+        """Take back what a failed append left behind."""
+        settle(self._end.descriptor, self._end.offset)
+        self._is_settled = True
+
+    def sync(self) -> None:
+        """Return once everything appended so far is on the disk; one fdatasync serves all threads that wait here."""
+        target = self.appends
+        with self._sync_lock:
+            if self._synced_appends >= target:
+                return
+            covered = self.appends
+            os.fdatasync(self._end.descriptor)
+            self._synced_appends = max(self._synced_appends, covered)
+
+    def _next_file(self) -> None:
+        """Start the next file. The old one is synced first, so that `sync` only needs to look at the newest."""
+        end = self._end
+        path = self.directory / file_name(end.file + 1)
+        descriptor = os.open(path, _FLAGS, 0o600)
+        try:
+            _write_header(descriptor, format_header(self.chain_id, end.file + 1))
+            self._sync_before_rotation()
+        except BaseException:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        self._end = _End(descriptor, end.file + 1, HEADER_BYTES, end.mark)
+        if end.descriptor >= 0:
+            os.close(end.descriptor)
+
+    def _sync_before_rotation(self) -> None:
+        """Nobody may wait in `sync` on a descriptor that is about to be closed: it holds the same lock."""
+        if self._end.descriptor >= 0:
+            with self._sync_lock:
+                os.fdatasync(self._end.descriptor)
+                self._synced_appends = self.appends
+
+    def close(self) -> None:
+        """Close the files and let go of the lock."""
+        self._close(unlock=True)
+
+    def abandon(self) -> None:
+        """Close the inherited descriptors in a forked child; the parent keeps the lock, which both hold together."""
+        self._close(unlock=False)
+
+    def _close(self, *, unlock: bool) -> None:
+        with contextlib.suppress(OSError):
+            if unlock:
+                fcntl.flock(self._lock_descriptor, fcntl.LOCK_UN)
+        for descriptor in (self._end.descriptor, self._lock_descriptor):
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        self._end, self._lock_descriptor = self._end._replace(descriptor=-1), -1
