@@ -172,8 +172,13 @@ def price(
 
 def _plain(found: _Price, usage: Usage) -> Cost | None:
     band = found.band(usage.input_tokens or 0)
+    hour = usage.other.get("cache_write_1h", 0) if band.cache_write_1h is not None else 0
     into = _split(
-        usage.input_tokens, band.input, (usage.cache_read, band.cache_read), (usage.cache_write, band.cache_write)
+        usage.input_tokens,
+        band.input,
+        (usage.cache_read, band.cache_read),
+        ((usage.cache_write or 0) - hour, band.cache_write),
+        (hour, band.cache_write_1h),
     )
     out = _split(usage.output_tokens, band.output, (usage.reasoning, band.reasoning))
     if into is None or out is None:
@@ -205,14 +210,14 @@ def _by_the_list(found: _Price, usage: Usage) -> Cost | None:
     if (usage.output_tokens is None and band.output) or (usage.output_tokens and band.output is None):
         return None
     try:
-        parts = found.row.calc_price(_list_usage(found, usage))
+        parts = found.row.calc_price(_list_usage(usage))
     except (ValueError, LookupError, ArithmeticError):  # counts that the list calls contradictory or incomplete
         return None
     into, out = parts["input_price"], parts["output_price"]
     return _cost(found, band, into=into, out=out, total=parts["total_price"])
 
 
-def _list_usage(found: _Price, usage: Usage) -> Any:
+def _list_usage(usage: Usage) -> Any:
     counts = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

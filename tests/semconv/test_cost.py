@@ -142,7 +142,15 @@ def test_a_cost_says_where_it_comes_from() -> None:
 counts = st.integers(min_value=0, max_value=300_000)
 
 
-@given(which=st.sampled_from(MODELS), fresh=counts, read=counts, written=counts, output=counts, reasoning=counts)
+@given(
+    which=st.sampled_from(MODELS),
+    fresh=counts,
+    read=counts,
+    written=counts,
+    hour=counts,
+    output=counts,
+    reasoning=counts,
+)
 def test_our_fast_arithmetic_agrees_with_the_lists_own(
     *, which: tuple[str, str], fresh: int, read: int, written: int, hour: int, output: int, reasoning: int
 ) -> None:
