@@ -43,6 +43,7 @@ COMMANDS = {
     "tools": "the inventory of tools in use",
     "retrievals": "the inventory of retrieval indexes in use",
     "policies": "the inventory of policies in use",
+    "collector": "take OTLP over HTTP and gRPC, and own the embedded store",
     "console": "serve the web console",
     "doctor": "say what works, what does not, and what to do",
 }

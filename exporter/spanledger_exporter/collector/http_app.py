@@ -1,0 +1,100 @@
+"""The OTLP/HTTP endpoint `POST /v1/traces` as an ASGI application.
+
+Rules (OTLP 1.11)
+- 200 only after every span of the request is in the spool; the body is an empty ExportTraceServiceResponse.
+- 400 a body that cannot be read, 413 larger than the limit after decompression, 415 another content type,
+  503 with Retry-After when the spool refuses. Only 429, 502, 503 and 504 make a sender try again.
+- An error carries a google.rpc.Status in the request's own encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import orjson
+from google.rpc.status_pb2 import Status
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from spanledger_exporter.collector.encoding import (
+    MAX_BODY_BYTES,
+    Encoding,
+    TooLargeError,
+    decompress,
+    parse_content_type,
+)
+from spanledger_exporter.collector.otlp import Received, parse_json, parse_protobuf
+from spanledger_exporter.errors import DataError, SpanledgerError
+
+RETRY_AFTER_S = 5
+
+_INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _UNAVAILABLE = 3, 8, 14  # google.rpc.Code
+
+Record = Callable[[Sequence[Received]], None]
+"""Puts received spans into the spool and returns when they are there; raises SpanledgerError when they are not."""
+
+
+def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
+    """Return the application; `record` runs in a worker thread."""
+
+    async def export(request: Request) -> Response:
+        encoding = parse_content_type(request.headers.get("content-type", ""))
+        if encoding is None:
+            return _error(
+                "json",
+                415,
+                _INVALID_ARGUMENT,
+                "expected Content-Type application/x-protobuf or application/json, "
+                f"got {request.headers.get('content-type', '')!r}",
+            )
+        try:
+            body = await _read(request, max_body_bytes)
+            await run_in_threadpool(_receive, body, request.headers.get("content-encoding", ""), encoding)
+        except TooLargeError as error:
+            return _error(encoding, 413, _RESOURCE_EXHAUSTED, str(error))
+        except DataError as error:
+            return _error(encoding, 400, _INVALID_ARGUMENT, str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except SpanledgerError as error:
+            return _error(encoding, 503, _UNAVAILABLE, str(error))
+        return _success(encoding)
+
+    def _receive(body: bytes, content_encoding: str, encoding: Encoding) -> None:
+        plain = decompress(body, content_encoding, limit=max_body_bytes)
+        record(parse_json(plain) if encoding == "json" else parse_protobuf(plain))
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(routes=[Route("/v1/traces", export, methods=["POST"]), Route("/healthz", health)])
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    """Read the body, and stop at the limit instead of after it."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"expected at most {limit} bytes, got more: send smaller batches")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _success(encoding: Encoding) -> Response:
+    if encoding == "json":
+        return Response(b"{}", media_type="application/json")
+    return Response(b"", media_type="application/x-protobuf")
+
+
+def _error(encoding: Encoding, status: int, code: int, message: str) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+    if encoding == "json":
+        body = orjson.dumps({"code": code, "message": message})
+        return Response(body, status, headers, media_type="application/json")
+    body = Status(code=code, message=message).SerializeToString()
+    return Response(body, status, headers, media_type="application/x-protobuf")
