@@ -38,7 +38,7 @@ def make_grpc_server(record: Record, address: str) -> tuple[grpc.Server, int]:
         ThreadPoolExecutor(WORKERS, thread_name_prefix="spanledger-otlp"),
         options=[("grpc.max_receive_message_length", MAX_BODY_BYTES), ("grpc.so_reuseport", 0)],
     )
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(TraceService(record), server)
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(TraceService(record), server)  # type: ignore[no-untyped-call]  # generated code
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
