@@ -9,7 +9,8 @@
     ├── VerificationError    a ledger was read and found wrong
     ├── RecordError          a row could not be made durable: the spool refuses it
     └── StoreError           the database or the line to it failed
-        └── StoreBusyError       another process holds the embedded store: who, since when
+        ├── StoreBusyError       another process holds the embedded store: who, since when
+        └── StoreRefusedError    the engine answered and said no to this statement or these rows
 
 Messages say what was expected, what came, where, and what to do next.
 """
@@ -55,3 +56,11 @@ class StoreError(SpanledgerError):
 
 class StoreBusyError(StoreError):
     """Another process holds the embedded store."""
+
+
+class StoreRefusedError(StoreError):
+    """The engine answered and said no to this statement or these rows; `code` is ClickHouse's."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code

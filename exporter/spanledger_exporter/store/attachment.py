@@ -1,0 +1,109 @@
+"""Reading a live embedded store from another process: its tables, attached read-only to an engine of our own.
+
+    $DIR/store/store/0ed/0edb…/rows.sql         ATTACH TABLE _ UUID 'c6de…' (…) ENGINE = MergeTree … SETTINGS …
+    $DIR/store/store/c6d/c6de…/                 the parts
+
+Each definition is replayed in a scratch engine with a read-only disk on the parts' directory. The engine looks for
+new parts every second. The owner keeps replaced parts for 480 seconds (`old_parts_lifetime`), so that a query never
+loses a file under its feet.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spanledger_exporter.errors import StoreError
+from spanledger_exporter.store.address import DEFAULT_DATABASE
+from spanledger_exporter.store.links import definitions_directory
+
+if TYPE_CHECKING:
+    from spanledger_exporter.store.connection import Store
+
+_HEAD = re.compile(r"\AATTACH (TABLE|VIEW) _ UUID '([0-9a-f-]{36})'")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One table or view of the store, as its owner's engine wrote it down."""
+
+    name: str
+    kind: str
+    uuid: str
+    body: str
+
+    def statement(self, directory: Path) -> str:
+        """Return the CREATE statement for the scratch engine."""
+        head = f"CREATE {self.kind} {DEFAULT_DATABASE}.`{self.name}` {self.body}"
+        if self.kind == "VIEW":
+            return head
+        parts = directory / "store" / self.uuid[:3] / self.uuid
+        quoted = str(parts).replace("\\", "\\\\").replace("'", "\\'")
+        return (
+            f"{head}, disk = disk(type = object_storage, object_storage_type = local, metadata_type = plain, "
+            f"path = '{quoted}/', readonly = 1), table_disk = 1, refresh_parts_interval = 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A scratch engine directory, and the store directory whose tables go in."""
+
+    directory: Path
+    scratch: Path
+
+    @classmethod
+    def of(cls, directory: Path) -> Attachment:
+        """Prepare to read the store in `directory`."""
+        return cls(directory, Path(tempfile.mkdtemp(prefix="spanledger-reader-")))
+
+    def close(self) -> None:
+        """Remove the scratch directory."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def attach(self, store: Store) -> None:
+        """Create every table and view of the directory in `store`, the scratch engine."""
+        store.command(f"CREATE DATABASE IF NOT EXISTS {DEFAULT_DATABASE}")
+        store.use_database()
+        definitions = read_definitions(self.directory)
+        for table in (definition for definition in definitions if definition.kind == "TABLE"):
+            store.command(table.statement(self.directory))
+        _create_views(store, [definition for definition in definitions if definition.kind == "VIEW"], self.directory)
+
+
+def read_definitions(directory: Path) -> list[Definition]:
+    """Return the tables and views that the owner's engine keeps in `directory`."""
+    metadata = definitions_directory(directory, DEFAULT_DATABASE)
+    try:
+        files = sorted(metadata.glob("*.sql"))
+        texts = [(file.stem, file.read_text(encoding="utf-8")) for file in files]
+    except OSError as error:
+        raise StoreError(f"expected to read the table definitions in {metadata}, got: {error}") from error
+    return [_definition(name, text) for name, text in texts if _HEAD.match(text)]
+
+
+def _definition(name: str, text: str) -> Definition:
+    head = _HEAD.match(text)
+    assert head is not None  # noqa: S101 - the caller asked
+    return Definition(name, head[1], head[2], text[head.end() :].strip())
+
+
+def _create_views(store: Store, views: list[Definition], directory: Path) -> None:
+    """Create views in an order in which each finds what it selects from: those that fail wait for the others."""
+    while views:
+        waiting: list[Definition] = []
+        failure: StoreError | None = None
+        for view in views:
+            try:
+                store.command(view.statement(directory))
+            except StoreError as error:
+                waiting.append(view)
+                failure = error
+        if len(waiting) == len(views):
+            assert failure is not None  # noqa: S101 - every one of them failed
+            raise failure
+        views = waiting

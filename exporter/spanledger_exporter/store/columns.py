@@ -1,0 +1,335 @@
+"""The typed columns of `rows`, each defined once: name, type, the SQL that fills it from `env`, and the same in Python.
+
+    outcome     LowCardinality(String)   <-  {"outcome": "success"}
+    cost_usd    Decimal(18, 9)           <-  {"cost": {"usd": "0.0123"}}
+
+Rules
+- A column starts from the *text* at a path of the envelope: a JSON string is its characters, a number, boolean, object
+  or array is its JSON text, and what is missing (or `null`, or an envelope that is no JSON) is the empty text.
+- Columns of one top-level object are taken in one `JSONExtract(…, 'Tuple(…)')`: ClickHouse evaluates equal
+  expressions once per row, and a parse per object instead of one per column triples the insert rate.
+- Numbers accept only what the patterns below describe; everything else is 0. There is no Nullable: `cost_known` and
+  `usage_known` tell a measured zero from an absent value.
+- Decimals are cut, never rounded, at nine places. The exact text stays in `env`.
+- `COLUMNS` renders the table definition and answers the verifier; neither has a list of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+MAX_INT64 = 2**63 - 1
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One typed column. `derive` gives the value that `SELECT <compare>` must return for the same row."""
+
+    name: str
+    type: str
+    sql: str
+    compare: str
+    derive: Callable[[Envelope], Any]
+
+    @property
+    def definition(self) -> str:
+        """The column's line in CREATE TABLE."""
+        return f"`{self.name}` {self.type} MATERIALIZED {self.sql}"
+
+
+class Envelope:
+    """The stored bytes of an envelope, parsed once, and the `time_ns` of its row."""
+
+    __slots__ = ("time_ns", "value")
+
+    def __init__(self, env: bytes | str, *, time_ns: int) -> None:
+        self.time_ns = time_ns
+        try:
+            self.value: Any = orjson.loads(env)
+        except orjson.JSONDecodeError:
+            self.value = None
+
+    def at(self, path: Path) -> Any:
+        """Return the JSON value at `path`, or None."""
+        value = self.value
+        if not isinstance(value, dict):
+            return None
+        for key in path:
+            value = _member(value, key, path)
+        return value
+
+    def text(self, path: Path) -> str:
+        """Return the text at `path`, as the module docstring defines it."""
+        return _text(self.at(path))
+
+
+def _member(value: Any, key: str, path: Path) -> Any:
+    if isinstance(value, dict):
+        return value.get(key)
+    if isinstance(value, list):
+        # JSONExtract fills a Tuple from an array by position; no writer of ours makes such an envelope.
+        position = _POSITIONS.get(path[: path.index(key) + 1], len(value))
+        return value[position] if position < len(value) else None
+    return None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else orjson.dumps(value).decode()
+
+
+# Every path that a column reads. Their order is the order of the tuples' elements.
+_PATHS: tuple[Path, ...] = (
+    ("event_id",),
+    ("event_type",),
+    ("trace_id",),
+    ("span_id",),
+    ("parent_span_id",),
+    ("parent_event_id",),
+    ("environment",),
+    ("operation",),
+    ("name",),
+    ("outcome",),
+    ("idempotency_key",),
+    ("latency_ms",),
+    ("ttft_ms",),
+    ("attempt",),
+    ("confidence",),
+    ("time", "start"),
+    ("time", "end"),
+    ("service", "name"),
+    ("service", "version"),
+    ("service", "instance_id"),
+    ("actor", "type"),
+    ("actor", "id"),
+    ("actor", "role"),
+    ("actor", "run_id"),
+    ("context", "case_id"),
+    ("context", "session_id"),
+    ("context", "user_id"),
+    ("context", "trigger"),
+    ("snapshot", "provider"),
+    ("snapshot", "model"),
+    ("snapshot", "model_requested"),
+    ("snapshot", "prompt", "name"),
+    ("snapshot", "prompt", "version"),
+    ("snapshot", "prompt", "hash"),
+    ("snapshot", "policy", "name"),
+    ("snapshot", "policy", "version"),
+    ("snapshot", "retrieval", "index"),
+    ("snapshot", "retrieval", "version"),
+    ("snapshot", "workflow", "id"),
+    ("snapshot", "workflow", "version"),
+    ("snapshot", "code", "function"),
+    ("attributes", "gen_ai.tool.name"),
+    ("attributes", "gen_ai.agent.name"),
+    ("usage", "input_tokens"),
+    ("usage", "output_tokens"),
+    ("usage", "cache_read"),
+    ("usage", "cache_write"),
+    ("usage", "reasoning"),
+    ("cost", "usd"),
+    ("error", "type"),
+    ("capture", "tier"),
+    ("capture", "scope"),
+)
+
+
+def _positions() -> Mapping[Path, int]:
+    """Return where each path stands among its siblings."""
+    positions: dict[Path, int] = {}
+    counts: dict[Path, int] = {}
+    for path in _PATHS:
+        for length in range(2, len(path) + 1):
+            prefix = path[:length]
+            if prefix not in positions:
+                parent = prefix[:-1]
+                positions[prefix] = counts.get(parent, 0)
+                counts[parent] = positions[prefix] + 1
+    return positions
+
+
+_POSITIONS = _positions()
+
+
+def _tuple_type(prefix: Path) -> str:
+    """Render the Tuple that holds every path below `prefix`; for the empty prefix only the scalars at the top."""
+    depth = len(prefix)
+    below = [path for path in _PATHS if path[:depth] == prefix and (prefix or len(path) == 1)]
+    names = dict.fromkeys(path[depth] for path in below)
+    elements = [f"`{name}` {_element_type((*prefix, name))}" for name in names]
+    return f"Tuple({', '.join(elements)})"
+
+
+def _element_type(path: Path) -> str:
+    return "String" if path in _PATHS else _tuple_type(path)
+
+
+def _source(path: Path) -> str:
+    """Return SQL for the text at `path`."""
+    group = path[:1] if len(path) > 1 else ()
+    place = "".join(f", '{key}'" for key in group)
+    expression = f"JSONExtract(env{place}, '{_tuple_type(group)}')"
+    for key in path[len(group) :]:
+        expression = f"tupleElement({expression}, '{key}')"
+    return expression
+
+
+_INTEGER = "^[0-9]{1,19}$"
+_NUMBER = "^-?[0-9]{1,15}([.][0-9]{1,17})?$"
+_DECIMAL = "^-?[0-9]{1,9}([.][0-9]+)?$"
+_DECIMAL_KEPT = "^-?[0-9]{1,9}([.][0-9]{1,9})?"
+
+
+def _sql_pattern(pattern: str) -> str:
+    # `extract` returns the first group where there is one; an outer group makes it the whole match.
+    return "'(" + pattern.replace("(", "(?:") + ")'"
+
+
+def _matched(pattern: str, text: str) -> str:
+    found = re.match(pattern.replace("$", r"\Z"), text)
+    return found[0] if found else ""
+
+
+def _plain(name: str, type_: str, path: Path) -> Column:
+    return Column(name, type_, _source(path), name, lambda envelope: envelope.text(path))
+
+
+def _text_column(name: str, *path: str) -> Column:
+    return _plain(name, "String", path)
+
+
+def _word(name: str, *path: str) -> Column:
+    """Return a text column whose values repeat."""
+    return _plain(name, "LowCardinality(String)", path)
+
+
+def _integer_of(text: str) -> int:
+    return int(_matched(_INTEGER, text) or 0)
+
+
+def _integer_sql(path: Path) -> str:
+    return f"toUInt64OrZero(extract({_source(path)}, {_sql_pattern(_INTEGER)}))"
+
+
+def _integer(name: str, *path: str) -> Column:
+    return Column(name, "UInt64", _integer_sql(path), name, lambda envelope: _integer_of(envelope.text(path)))
+
+
+def _number(name: str, *path: str) -> Column:
+    sql = f"toFloat64OrZero(extract({_source(path)}, {_sql_pattern(_NUMBER)}))"
+    return Column(name, "Float64", sql, name, lambda envelope: float(_matched(_NUMBER, envelope.text(path)) or 0))
+
+
+def _decimal(name: str, *path: str) -> Column:
+    whole = f"extract({_source(path)}, {_sql_pattern(_DECIMAL)})"
+    sql = f"toDecimal64OrZero(extract({whole}, {_sql_pattern(_DECIMAL_KEPT)}), 9)"
+
+    def derive(envelope: Envelope) -> Decimal:
+        text = _matched(_DECIMAL_KEPT, _matched(_DECIMAL, envelope.text(path)))
+        return Decimal(text or 0).quantize(Decimal("1e-9"))
+
+    return Column(name, "Decimal(18, 9)", sql, name, derive)
+
+
+def _known(name: str, pattern: str, *paths: Path) -> Column:
+    """Return the column that is 1 when one of `paths` holds a value that its number column could read."""
+    sql = " OR ".join(f"match({_source(path)}, {_sql_pattern(pattern)})" for path in paths)
+    return Column(
+        name,
+        "UInt8",
+        f"({sql})",
+        name,
+        lambda envelope: int(any(_matched(pattern, envelope.text(path)) for path in paths)),
+    )
+
+
+def _time(name: str, *path: str) -> Column:
+    """Return a time column: the span's, or the row's own where the event has none or one out of range."""
+    start = _integer_sql(path)
+    own = f"least(time_ns, {MAX_INT64})"
+    sql = f"fromUnixTimestamp64Nano(toInt64(if({start} BETWEEN 1 AND {MAX_INT64}, {start}, {own})), 'UTC')"
+
+    def derive(envelope: Envelope) -> int:
+        found = _integer_of(envelope.text(path))
+        return found if 1 <= found <= MAX_INT64 else min(envelope.time_ns, MAX_INT64)
+
+    return Column(name, "DateTime64(9, 'UTC')", sql, f"toUnixTimestamp64Nano({name})", derive)
+
+
+COLUMNS: tuple[Column, ...] = (
+    _time("time", "time", "start"),
+    _time("time_end", "time", "end"),
+    _text_column("event_id", "event_id"),
+    _word("event_type", "event_type"),
+    _text_column("trace_id", "trace_id"),
+    _text_column("span_id", "span_id"),
+    _text_column("parent_span_id", "parent_span_id"),
+    _text_column("parent_event_id", "parent_event_id"),
+    _word("service", "service", "name"),
+    _word("service_version", "service", "version"),
+    _word("service_instance_id", "service", "instance_id"),
+    _word("environment", "environment"),
+    _word("actor_type", "actor", "type"),
+    _text_column("actor_id", "actor", "id"),
+    _word("actor_role", "actor", "role"),
+    _text_column("run_id", "actor", "run_id"),
+    _text_column("case_id", "context", "case_id"),
+    _text_column("session_id", "context", "session_id"),
+    _text_column("user_id", "context", "user_id"),
+    _word("trigger", "context", "trigger"),
+    _word("operation", "operation"),
+    _word("name", "name"),
+    _word("provider", "snapshot", "provider"),
+    _word("model", "snapshot", "model"),
+    _word("model_requested", "snapshot", "model_requested"),
+    _word("prompt_name", "snapshot", "prompt", "name"),
+    _word("prompt_version", "snapshot", "prompt", "version"),
+    _word("prompt_hash", "snapshot", "prompt", "hash"),
+    _word("policy_name", "snapshot", "policy", "name"),
+    _word("policy_version", "snapshot", "policy", "version"),
+    _word("retrieval_index", "snapshot", "retrieval", "index"),
+    _word("retrieval_version", "snapshot", "retrieval", "version"),
+    _word("workflow_id", "snapshot", "workflow", "id"),
+    _word("workflow_version", "snapshot", "workflow", "version"),
+    _word("code_function", "snapshot", "code", "function"),
+    _word("tool_name", "attributes", "gen_ai.tool.name"),
+    _word("agent_name", "attributes", "gen_ai.agent.name"),
+    _integer("input_tokens", "usage", "input_tokens"),
+    _integer("output_tokens", "usage", "output_tokens"),
+    _integer("cache_read_tokens", "usage", "cache_read"),
+    _integer("cache_write_tokens", "usage", "cache_write"),
+    _integer("reasoning_tokens", "usage", "reasoning"),
+    _known("usage_known", _INTEGER, ("usage", "input_tokens"), ("usage", "output_tokens")),
+    _decimal("cost_usd", "cost", "usd"),
+    _known("cost_known", _DECIMAL, ("cost", "usd")),
+    _number("latency_ms", "latency_ms"),
+    _number("ttft_ms", "ttft_ms"),
+    _number("confidence", "confidence"),
+    _integer("attempt", "attempt"),
+    _text_column("idempotency_key", "idempotency_key"),
+    _word("outcome", "outcome"),
+    _word("error_type", "error", "type"),
+    _word("capture_tier", "capture", "tier"),
+    _word("capture_scope", "capture", "scope"),
+)
+
+
+def derive_columns(env: bytes | str, *, time_ns: int) -> dict[str, Any]:
+    """Return every typed column of a row, re-derived from its stored envelope, by name."""
+    envelope = Envelope(env, time_ns=time_ns)
+    return {column.name: column.derive(envelope) for column in COLUMNS}
+
+
+def derive_tenant(env: bytes | str) -> str:
+    """Return what the plain column `tenant` must hold for a row with this envelope."""
+    return Envelope(env, time_ns=0).text(("tenant",))

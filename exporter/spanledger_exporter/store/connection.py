@@ -1,0 +1,284 @@
+"""A connection to the store: the embedded engine or a server, through one driver and one code path.
+
+Rules
+- Every exception of the driver, the engine or the line leaves as StoreError; StoreRefusedError when the engine
+  itself answered and said no.
+- chDB is imported here only, when an embedded store is opened. A process that may fork never opens one: a forked
+  child's insert reports success and is lost.
+- The embedded directory has one owner (lease.py). A reader that cannot become it reads the same files through a
+  read-only attachment on an engine of its own (attachment.py).
+- String columns come back as `str`. Bytes that are not UTF-8 would come back as hex, so name such columns in `binary`.
+- Times come back aware, in UTC, cut to microseconds: ask for `toUnixTimestamp64Nano(…)` where nanoseconds matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.errors import StoreBusyError, StoreError, StoreRefusedError
+from spanledger_exporter.store.address import DEFAULT_DATABASE, ServerAddress, parse_address
+from spanledger_exporter.store.attachment import Attachment
+from spanledger_exporter.store.lease import Lease, lock_path, read_holder
+from spanledger_exporter.store.links import remove_followed_links, remove_links
+
+EMBEDDED_CONFIGURATION = Path(__file__).with_name("embedded.xml")
+WAIT_S = 10.0
+
+Role = Literal["owner", "reader"]
+
+
+def open_store(settings: Settings, *, role: Role, wait_s: float = WAIT_S, lasting: bool = False) -> Store:
+    """Open the store that `settings` name.
+
+    `lasting` says that this owner means to stay: readers then go round it at once instead of waiting `wait_s`.
+    Raises StoreBusyError when another process owns an embedded store and `role` is "owner", StoreError for the rest.
+    """
+    if settings.is_embedded:
+        return _open_embedded(settings.store_directory, role=role, wait_s=wait_s, lasting=lasting)
+    return _open_server(parse_address(settings.store_url))
+
+
+class Store:
+    """An open store. Use it as a context manager, from any thread."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        *,
+        database: str,
+        name: str,
+        is_embedded: bool,
+        is_read_only: bool = False,
+        release: Callable[[], None] | None = None,
+    ) -> None:
+        self.database = database
+        self.name = name
+        self.is_embedded = is_embedded
+        self.is_read_only = is_read_only
+        self._connect = connect
+        self._release = release
+        self._client: Client | None = None
+        try:
+            self._client = self._connected()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and give the lease back; the second call does nothing."""
+        client, self._client = self._client, None
+        release, self._release = self._release, None
+        try:
+            if client is not None:
+                client.close()
+        finally:
+            if release is not None:
+                release()
+
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return every row of a query; String columns named in `binary` come back as bytes."""
+        return self.query_table(sql, parameters, binary=binary)[1]
+
+    def query_table(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the column names and every row of a query."""
+        with self._translated():
+            result = self._open().query(sql, dict(parameters or {}), column_formats=dict.fromkeys(binary, "bytes"))
+            return list(result.column_names), [tuple(row) for row in result.result_rows]
+
+    def stream(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()
+    ) -> Generator[list[tuple[Any, ...]]]:
+        """Yield the rows of a query block by block, in bounded memory.
+
+        The stream has a connection of its own: the embedded engine refuses a second statement beside an open stream.
+        """
+        with self._translated():
+            client = self._connected()
+        try:
+            with (
+                self._translated(),
+                client.query_row_block_stream(
+                    sql, dict(parameters or {}), column_formats=dict.fromkeys(binary, "bytes")
+                ) as blocks,
+            ):
+                for block in blocks:
+                    yield [tuple(row) for row in block]
+        finally:
+            client.close()
+
+    def insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, token: str | None = None
+    ) -> None:
+        """Insert `rows` in one block; the same `token` twice is stored once. Returns when the engine has them."""
+        if not rows:
+            return
+        settings = {"async_insert": 0, "max_insert_block_size": max(len(rows), 1_048_576)}
+        if token is not None:
+            settings["insert_deduplication_token"] = token  # type: ignore[assignment]
+        with self._translated():
+            self._open().insert(table, rows, column_names=list(columns), database=self.database, settings=settings)
+
+    def command(self, sql: str) -> None:
+        """Run a statement that returns nothing."""
+        with self._translated():
+            self._open().command(sql)
+
+    def use_database(self) -> None:
+        """Resolve unqualified names in the store's database from now on, if it exists yet."""
+        with self._translated():
+            self._use(self._open())
+
+    def _open(self) -> Client:
+        if self._client is None:
+            raise StoreError(f"expected an open store, got {self.name} after it was closed")
+        return self._client
+
+    def _connected(self) -> Client:
+        with self._translated():
+            client = self._connect()
+            self._use(client)
+            return client
+
+    def _use(self, client: Client) -> None:
+        # Naming a database that does not exist yet would make the handshake itself fail.
+        found = client.query("SELECT count() FROM system.databases WHERE name = {name:String}", {"name": self.database})
+        if found.result_rows[0][0]:
+            client.database = self.database
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
+        except ImportError as error:
+            raise StoreError(
+                f"expected the embedded engine to be installed for {self.name}, got: {error}: "
+                "install spanledger[embedded], or name a server in SPANLEDGER_STORE"
+            ) from error
+        except Exception as error:
+            raise translated(error, name=self.name) from error
+
+
+# Answers of the engine that say nothing about the rows: authentication, rights, capacity, shutdown, replication.
+_TRANSIENT_CODES = frozenset(
+    {
+        3, 60, 81, 159, 164, 192, 193, 194, 201, 202, 203, 209, 210, 212, 225, 236, 241, 242, 243, 244, 252, 254, 265,
+        279, 285, 286, 289, 290, 319, 386, 394, 396, 410, 415, 425, 439, 473, 497, 499, 516, 574, 630, 668, 735, 774,
+        995, 999,
+    }
+)  # fmt: skip
+
+
+def translated(error: Exception, *, name: str) -> StoreError:
+    """Return the StoreError that says what `error` means for the store called `name`."""
+    code = getattr(error, "code", None)
+    text = _first_line(str(error))
+    if code in {194, 516, 193, 192}:
+        return StoreError(f"expected {name} to accept the user and password, got: {text}")
+    if code is not None and code not in _TRANSIENT_CODES:
+        return StoreRefusedError(f"expected {name} to accept the statement, got: {text}", code=code)
+    if isinstance(error, OperationalError) and code is None:
+        return StoreError(
+            f"expected an answer from {name}, got: {text}: is the server up, and are host, port and TLS right?"
+        )
+    kind = "" if isinstance(error, ClickHouseError) else f"{type(error).__name__}: "
+    return StoreError(f"expected {name} to do its work, got: {kind}{text}")
+
+
+def _first_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()[:600]
+
+
+def _client(**options: Any) -> Client:
+    import clickhouse_connect  # noqa: PLC0415 - half a second that only a process with a store pays
+
+    return clickhouse_connect.get_client(tz_mode="aware", **options)
+
+
+def _open_server(address: ServerAddress) -> Store:
+    def connect() -> Client:
+        return _client(
+            host=address.host,
+            port=address.port,
+            username=address.user,
+            password=address.password,
+            interface="https" if address.secure else "http",
+            settings=dict(address.settings),
+            # One Store serves several threads, and a session allows one query at a time.
+            autogenerate_session_id=False,
+            **address.options,
+        )
+
+    return Store(connect, database=address.database, name=str(address), is_embedded=False)
+
+
+def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool) -> Store:
+    path = lock_path(directory)
+    if role == "reader" and read_holder(path).lasting:
+        wait_s = 0.0
+    try:
+        lease = Lease.acquire(path, role=role, wait_s=wait_s, lasting=lasting)
+    except StoreBusyError:
+        if role == "owner":
+            raise
+        return _attach(directory)
+    except StoreError:
+        # A reader may be given a directory that it must not write to, such as a copy on read-only media.
+        if role == "owner" or not directory.is_dir():
+            raise
+        return _attach(directory)
+    remove_followed_links(directory)
+    return Store(
+        lambda: _embedded_client(directory),
+        database=DEFAULT_DATABASE,
+        name=f"chdb://{directory}",
+        is_embedded=True,
+        release=lambda: lease.release(lambda: remove_links(directory)),
+    )
+
+
+def _attach(directory: Path) -> Store:
+    attachment = Attachment.of(directory)
+    store = Store(
+        lambda: _embedded_client(attachment.scratch),
+        database=DEFAULT_DATABASE,
+        name=f"chdb://{directory} (read-only attachment)",
+        is_embedded=True,
+        is_read_only=True,
+        release=attachment.close,
+    )
+    try:
+        attachment.attach(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _embedded_client(directory: Path) -> Client:
+    directory.mkdir(parents=True, exist_ok=True)
+    return _client(
+        interface="chdb", path=str(directory), chdb_options={"config-file": str(EMBEDDED_CONFIGURATION.resolve())}
+    )

@@ -1,0 +1,142 @@
+"""Making and migrating the tables: one node, a cluster, or Cloud.
+
+Rules
+- `ensure_schema` is idempotent and asks before it acts: a writer without CREATE rights passes when they are there.
+- Versions only go forward. A store that is newer than this software is refused, never downgraded.
+- A version is written down after its statements ran. Each statement can run again, so that a crash between the two,
+  or two processes at once, do no harm.
+- On a cluster `x` is a Distributed table over `x_local`, which is replicated; a chain stays on one shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spanledger_exporter.errors import StoreError
+from spanledger_exporter.store.address import DEFAULT_DATABASE
+from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.tables import OLD_PARTS_LIFETIME_S, SCHEMA_VERSIONS, TABLES, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the tables live. `cluster` implies replication; `replicated` alone is one shard with replicas."""
+
+    database: str = DEFAULT_DATABASE
+    cluster: str = ""
+    replicated: bool = False
+    storage_policy: str = ""
+
+    @property
+    def on_cluster(self) -> str:
+        """The clause that runs a statement on every node."""
+        return f" ON CLUSTER `{self.cluster}`" if self.cluster else ""
+
+    def local_name(self, table: Table) -> str:
+        """Return the qualified name of the table that holds the data."""
+        return f"{self.database}.{table.name}{'_local' if self.cluster else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step forward: what changes, and the statements for a layout."""
+
+    version: int
+    description: str
+    statements: Callable[[Layout], Sequence[str]]
+
+
+def create_database(layout: Layout) -> str:
+    """Return the statement that makes the database."""
+    return f"CREATE DATABASE IF NOT EXISTS {layout.database}{layout.on_cluster}"
+
+
+def create_table(table: Table, layout: Layout) -> list[str]:
+    """Return the statements that make `table`: the data, and on a cluster the Distributed table over it."""
+    name = layout.local_name(table)
+    body = ",\n    ".join(table.columns)
+    clauses = [
+        f"CREATE TABLE IF NOT EXISTS {name}{layout.on_cluster}\n(\n    {body}\n)",
+        f"ENGINE = {_engine(layout)}",
+        *([f"PARTITION BY {table.partition_by}"] if table.partition_by else []),
+        f"ORDER BY {table.order_by}",
+        f"SETTINGS {_settings(table, layout)}",
+    ]
+    statements = ["\n".join(clauses)]
+    if layout.cluster:
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS {layout.database}.{table.name}{layout.on_cluster} AS {name}\n"
+            f"ENGINE = Distributed('{layout.cluster}', '{layout.database}', '{table.name}_local', {table.shard_by})"
+        )
+    return statements
+
+
+def _engine(layout: Layout) -> str:
+    if not (layout.cluster or layout.replicated):
+        return "MergeTree"
+    return "ReplicatedMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')"
+
+
+def _settings(table: Table, layout: Layout) -> str:
+    window = "replicated" if layout.cluster or layout.replicated else "non_replicated"
+    settings = [f"old_parts_lifetime = {OLD_PARTS_LIFETIME_S}"]
+    if table.deduplication_window:
+        settings.insert(0, f"{window}_deduplication_window = {table.deduplication_window}")
+    if layout.storage_policy:
+        settings.append(f"storage_policy = '{layout.storage_policy}'")
+    return ", ".join(settings)
+
+
+def _first_tables(layout: Layout) -> list[str]:
+    return [statement for table in TABLES for statement in create_table(table, layout)]
+
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, "the tables of ledger.md section 8", _first_tables),)
+
+VERSION = MIGRATIONS[-1].version
+
+
+def render(layout: Layout, *, since: int = 0) -> list[str]:
+    """Return every statement that takes a store from version `since` to the newest."""
+    statements = [create_database(layout)]
+    for migration in MIGRATIONS:
+        if migration.version > since:
+            statements += [*migration.statements(layout), _record(migration, layout)]
+    return statements
+
+
+def _record(migration: Migration, layout: Layout) -> str:
+    return (
+        f"INSERT INTO {layout.database}.{SCHEMA_VERSIONS.name} (version, description) "
+        f"VALUES ({migration.version}, '{migration.description}')"
+    )
+
+
+def schema_version(store: Store) -> int:
+    """Return the version of the store's tables; 0 when there are none."""
+    exists = store.query(
+        "SELECT count() FROM system.tables WHERE database = {database:String} AND name = {name:String}",
+        {"database": store.database, "name": SCHEMA_VERSIONS.name},
+    )
+    if not exists[0][0]:
+        return 0
+    return int(store.query(f"SELECT max(version) FROM {store.database}.{SCHEMA_VERSIONS.name}")[0][0])
+
+
+def ensure_schema(store: Store, layout: Layout | None = None) -> None:
+    """Make the database and its tables, or bring them up to date; does nothing when they are.
+
+    Raises StoreError when the store is newer than this software, or refuses.
+    """
+    layout = layout or Layout(database=store.database)
+    found = schema_version(store)
+    if found > VERSION:
+        raise StoreError(
+            f"expected tables of version {VERSION} or older in {store.name}, got version {found}: "
+            "update spanledger on this host"
+        )
+    if found < VERSION:
+        for statement in render(layout, since=found):
+            store.command(statement)
+    store.use_database()

@@ -1,0 +1,162 @@
+"""The tables of ledger.md sections 8 and 9, as values that schema.py renders for one node, a cluster or Cloud.
+
+Rules
+- Plain MergeTree, never Replacing: with INSERT rights alone a Replacing table can be made to forget a row.
+- No Nullable, hashes are FixedString(32), `env` is compressed and never re-serialised.
+- `old_parts_lifetime` lets another process read the embedded store's files while merges replace them.
+- No `enable_block_number_column`: with it a lightweight UPDATE leaves no trace in `system.mutations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spanledger_exporter.store.columns import COLUMNS
+
+DEDUPLICATION_WINDOW = 10_000
+"""Inserts whose tokens the engine remembers: far more than a shipper can have under way."""
+
+OLD_PARTS_LIFETIME_S = 480
+
+ROW_COLUMNS = ("tenant", "chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash")
+"""What a shipper inserts into `rows`; everything else is filled by the engine."""
+
+CONTENT_COLUMNS = ("tenant", "ref", "class", "media", "size", "data", "key_id")
+"""What a shipper inserts into `content`."""
+
+STORED_AT = "`stored_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC') CODEC(Delta(8), ZSTD(1))"
+CREATED_AT = "`created_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A ledger table. `shard_by` is the expression that keeps what belongs together on one shard of a cluster."""
+
+    name: str
+    columns: Sequence[str]
+    order_by: str
+    partition_by: str = ""
+    shard_by: str = "rand()"
+    deduplication_window: int = 0
+
+
+ROWS = Table(
+    name="rows",
+    columns=(
+        "`tenant` LowCardinality(String)",
+        "`chain_id` FixedString(16)",
+        "`seq` UInt64 CODEC(Delta(8), ZSTD(1))",
+        "`prev_hash` FixedString(32) CODEC(NONE)",
+        "`time_ns` UInt64 CODEC(Delta(8), ZSTD(1))",
+        "`env` String CODEC(ZSTD(3))",
+        "`env_hash` FixedString(32) CODEC(NONE)",
+        "`row_hash` FixedString(32) CODEC(NONE)",
+        STORED_AT,
+        *(column.definition for column in COLUMNS),
+    ),
+    partition_by="toYYYYMM(stored_at)",
+    order_by="(tenant, chain_id, seq)",
+    shard_by="cityHash64(chain_id)",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+CONTENT = Table(
+    name="content",
+    columns=(
+        "`tenant` LowCardinality(String)",
+        "`ref` FixedString(32)",
+        "`class` LowCardinality(String)",
+        "`media` LowCardinality(String)",
+        "`size` UInt64",
+        "`data` String CODEC(ZSTD(3))",
+        "`key_id` LowCardinality(String)",
+        STORED_AT,
+    ),
+    partition_by="toYYYYMM(stored_at)",
+    order_by="(ref, tenant)",
+    shard_by="cityHash64(ref)",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+LOG = Table(
+    name="log",
+    columns=("`index` UInt64", "`entry` String CODEC(ZSTD(3))", "`leaf_hash` FixedString(32)", STORED_AT),
+    order_by="index",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+CHECKPOINTS = Table(
+    name="checkpoints",
+    columns=("`size` UInt64", "`root` FixedString(32)", "`note` String", CREATED_AT),
+    order_by="size",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+ANCHORS = Table(
+    name="anchors",
+    columns=(
+        "`size` UInt64",
+        "`kind` LowCardinality(String)",
+        "`target` LowCardinality(String)",
+        "`receipt` String",
+        CREATED_AT,
+    ),
+    order_by="(size, kind, target)",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+SUBJECT_KEYS = Table(
+    name="subject_keys",
+    columns=(
+        "`tenant` LowCardinality(String)",
+        "`subject` String",
+        "`key_id` String",
+        "`recipient` String",
+        "`wrapped` String",
+        CREATED_AT,
+    ),
+    order_by="(tenant, subject, key_id)",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+LEGAL_HOLDS = Table(
+    name="legal_holds",
+    columns=(
+        "`tenant` LowCardinality(String)",
+        "`hold_id` String",
+        "`action` LowCardinality(String)",
+        "`scope` String",
+        "`reason` String",
+        "`actor_id` String",
+        CREATED_AT,
+    ),
+    order_by="(tenant, hold_id, created_at)",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+
+SCHEMA_VERSIONS = Table(
+    name="schema_versions",
+    columns=("`version` UInt32", "`description` String", CREATED_AT),
+    order_by="version",
+    shard_by="0",
+)
+
+TABLES: tuple[Table, ...] = (
+    ROWS,
+    CONTENT,
+    LOG,
+    CHECKPOINTS,
+    ANCHORS,
+    SUBJECT_KEYS,
+    LEGAL_HOLDS,
+    SCHEMA_VERSIONS,
+)
+
+TENANT_TABLES: tuple[Table, ...] = (ROWS, CONTENT, SUBJECT_KEYS, LEGAL_HOLDS)
+"""Tables that a row policy can split by tenant."""

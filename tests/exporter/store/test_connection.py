@@ -1,0 +1,178 @@
+"""The embedded store as its owner, its readers and a plain chDB session see it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.errors import StoreBusyError, StoreError, StoreRefusedError
+from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
+from spanledger_exporter.store.connection import Store, open_store
+from spanledger_exporter.store.lease import lock_path
+from spanledger_exporter.store.schema import ensure_schema
+from spanledger_exporter.store.tables import ROW_COLUMNS
+
+CHAIN = bytes(range(16))
+
+
+def rows(count: int) -> list[Row]:
+    """Return a short chain."""
+    made: list[Row] = []
+    for seq in range(count):
+        previous = made[-1].row_hash if made else genesis_hash(CHAIN)
+        env = json.dumps({"event_id": f"e{seq}", "tenant": "default"}, separators=(",", ":")).encode()
+        made.append(make_row(chain_id=CHAIN, seq=seq, prev_hash=previous, time_ns=seq + 1, env=env, tenant="default"))
+    return made
+
+
+def insert(store: Store, chain: list[Row], *, token: str | None = None) -> None:
+    """Insert rows as the shipper does."""
+    store.insert("rows", ROW_COLUMNS, [[getattr(row, name) for name in ROW_COLUMNS] for row in chain], token=token)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings of an embedded store in a directory of its own."""
+    return load_settings({"SPANLEDGER_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """Yield an owned store with its tables and three rows."""
+    with open_store(settings, role="owner") as opened:
+        ensure_schema(opened)
+        insert(opened, rows(3))
+        yield opened
+
+
+def run_elsewhere(settings: Settings, code: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in another process, where `settings` and `open_store` are defined."""
+    prelude = (
+        "from spanledger_exporter.config import load_settings\n"
+        "from spanledger_exporter.store.connection import open_store\n"
+        f"settings = load_settings({{'SPANLEDGER_DIR': {str(settings.directory)!r}}})\n"
+    )
+    return subprocess.run([sys.executable, "-c", prelude + code], check=False, capture_output=True, text=True)
+
+
+def test_fixed_strings_come_back_as_bytes_with_their_trailing_zeros(store: Store) -> None:
+    """A hash ends in a zero byte once in 256 rows."""
+    chain_id = b"\1" + bytes(15)
+    row = make_row(chain_id=chain_id, seq=0, prev_hash=bytes(32), time_ns=1, env=b"{}", tenant="default")
+    insert(store, [row])
+    found = store.query(
+        "SELECT chain_id, prev_hash FROM rows WHERE chain_id = unhex({c:String})", {"c": chain_id.hex()}
+    )
+    assert found == [(chain_id, bytes(32))]
+
+
+def test_the_same_token_twice_is_stored_once(store: Store) -> None:
+    """A retry after a lost answer must not duplicate."""
+    chain = rows(5)[3:]
+    insert(store, chain, token="a")
+    insert(store, chain, token="a")
+    assert store.query("SELECT count() FROM rows") == [(5,)]
+
+
+def test_a_stream_stays_open_beside_other_statements(store: Store) -> None:
+    """The sealer writes its log while it reads rows."""
+    for block in store.stream("SELECT seq, env FROM spanledger.rows ORDER BY seq", binary=["env"]):
+        assert store.query("SELECT count() FROM rows") == [(3,)]
+        assert block[0] == (0, b'{"event_id":"e0","tenant":"default"}')
+
+
+def test_a_refused_statement_names_the_store_and_keeps_the_code(store: Store) -> None:
+    """Nothing raw of the driver leaks."""
+    with pytest.raises(StoreRefusedError, match="UNKNOWN_IDENTIFIER") as caught:
+        store.query("SELECT nope")
+    assert caught.value.code == 47
+
+
+def test_bytes_that_do_not_fit_a_column_are_a_store_error(store: Store) -> None:
+    """The driver raises its own DataError before the engine sees the row."""
+    with pytest.raises(StoreError):
+        store.insert("rows", ["chain_id"], [[b"short"]])
+
+
+def test_a_second_owner_learns_who_holds_the_store(store: Store, settings: Settings) -> None:
+    """The message names pid, role and since when."""
+    done = run_elsewhere(settings, "open_store(settings, role='owner', wait_s=0)")
+    holder = json.loads(lock_path(settings.store_directory).read_text())
+    assert "StoreBusyError" in done.stderr
+    assert f"process {holder['pid']} (role owner) since {holder['since']}" in done.stderr
+
+
+def test_a_reader_beside_a_living_owner_sees_its_rows_and_cannot_write(store: Store, settings: Settings) -> None:
+    """It reads the owner's files through an attachment of its own."""
+    code = (
+        "with open_store(settings, role='reader', wait_s=0) as store:\n"
+        "    print(store.is_read_only, store.query('SELECT count(), max(event_id) FROM spanledger.rows'))\n"
+        "    store.insert('rows', ['tenant'], [['x']])\n"
+    )
+    done = run_elsewhere(settings, code)
+    assert done.stdout == "True [(3, 'e2')]\n"
+    assert "StoreRefusedError" in done.stderr or "StoreError" in done.stderr
+    assert store.query("SELECT count() FROM rows") == [(3,)]
+
+
+def test_one_process_shares_its_lease(store: Store, settings: Settings) -> None:
+    """A thread that reads beside the shipping thread opens the same engine."""
+    with open_store(settings, role="reader", wait_s=0) as second:
+        assert second.query("SELECT count() FROM rows") == [(3,)]
+        assert not second.is_read_only
+
+
+WRITE = (
+    "from spanledger_exporter.store.schema import ensure_schema\n"
+    "store = open_store(settings, role='owner')\n"
+    "ensure_schema(store)\n"
+    "store.insert('rows', ['tenant', 'chain_id', 'env'], [['default', bytes(16), b'{}']])\n"
+)
+
+
+@pytest.mark.parametrize("symlinks", [True, False], ids=["cp -a", "cp -rL"])
+def test_a_copied_directory_opens_elsewhere_and_in_a_plain_session(settings: Settings, *, symlinks: bool) -> None:
+    """No storage policy, macro, link or absolute path binds the tables to their place or to our configuration."""
+    assert run_elsewhere(settings, WRITE + "store.close()").returncode == 0
+    moved = load_settings({"SPANLEDGER_DIR": str(settings.directory.with_name("moved"))})
+    shutil.copytree(settings.directory, moved.directory, symlinks=symlinks)
+    shutil.rmtree(settings.directory)
+    plain = (
+        "import chdb.session\n"
+        "session = chdb.session.Session(str(settings.store_directory))\n"
+        "print(session.query('SELECT count() FROM spanledger.rows'))\n"
+    )
+    assert run_elsewhere(moved, plain).stdout.strip() == "1"
+    reader = "with open_store(settings, role='reader') as store: print(store.query('SELECT count() FROM rows'))"
+    assert run_elsewhere(moved, reader).stdout == "[(1,)]\n"
+
+
+def test_a_link_following_copy_of_a_killed_owners_directory_opens(settings: Settings) -> None:
+    """The engine refuses directories where its links were; they are cleared away first."""
+    assert run_elsewhere(settings, WRITE + "import os; os._exit(9)").returncode == 9
+    moved = load_settings({"SPANLEDGER_DIR": str(settings.directory.with_name("moved"))})
+    shutil.copytree(settings.directory, moved.directory)
+    assert (moved.store_directory / "metadata" / "spanledger").is_dir()
+    reader = "with open_store(settings, role='reader') as store: print(store.query('SELECT count() FROM rows'))"
+    assert run_elsewhere(moved, reader).stdout == "[(1,)]\n"
+
+
+def test_a_closed_store_says_so(settings: Settings) -> None:
+    """Using it after close is an error of its own."""
+    store = open_store(settings, role="owner")
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="after it was closed"):
+        store.query("SELECT 1")
+
+
+def test_an_owner_that_is_gone_frees_the_store(settings: Settings) -> None:
+    """The kernel's lock dies with its process; the JSON left behind binds nobody."""
+    assert run_elsewhere(settings, "open_store(settings, role='owner'); import os; os._exit(9)").returncode == 9
+    with pytest.raises(StoreBusyError), open_store(settings, role="owner", wait_s=0):
+        raise StoreBusyError("opened")
