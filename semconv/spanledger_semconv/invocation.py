@@ -11,7 +11,10 @@ Rules
 - `request` and `result` are immutable and are never changed after they were handed over.
 - Messages, parts, tool definitions and documents have the JSON shapes of `spanledger_semconv.messages`.
 - Attribute mappings use semantic-convention keys; a value that was not sent or reported is left out, never guessed.
-- Nothing here raises, imports OpenTelemetry, or knows a database.
+- With `SPANLEDGER_ON_FAILURE=closed` and a spool that refuses the intent row, the audit processor raises
+  `CallRefusedError` out of `Tracer.start_span` (the SDK lets it pass). It is the one exception of ours that an
+  instrumentor lets through to the caller, before the request leaves.
+- Nothing else here raises, imports OpenTelemetry, or knows a database.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ Outcome = Literal["success", "error", "escalated", "cancelled", "incomplete"]
 UsageSource = Literal["reported", "estimated", "unknown"]
 
 _EMPTY: Mapping[str, Any] = {}
+
+
+class CallRefusedError(Exception):
+    """The audit trail cannot be written and its owner wants such calls refused (`SPANLEDGER_ON_FAILURE=closed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,11 @@ class InvocationResult:
 
 @dataclass(slots=True)
 class Invocation:
-    """The mutable holder of one call's two immutable records; it lives as long as its span is open."""
+    """The mutable holder of one call's two immutable records; it lives as long as its span is open.
+
+    `is_taken` is set by the processor that took it: a child span that inherits the context finds it taken.
+    """
 
     request: InvocationRequest
     result: InvocationResult | None = None
+    is_taken: bool = False
