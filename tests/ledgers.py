@@ -20,14 +20,12 @@ from typing import Any, Protocol
 from spanledger_exporter.ledger.canonical import canonical_envelope, canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
 from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
+from spanledger_exporter.store.tables import CONTENT_COLUMNS, ROW_COLUMNS
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 MONDAY_NS = 1_793_606_400_000_000_000
 """2026-11-02 08:00 UTC, when every story starts."""
-
-ROW_COLUMNS = ("tenant", "chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash")
-CONTENT_COLUMNS = ("ref", "class", "media", "size", "data", "key_id")
 
 
 class Inserts(Protocol):
@@ -74,13 +72,16 @@ class Ledger:
         for row in self.rows:
             yield row.tenant, row.chain_id, row.seq, row.prev_hash, row.time_ns, row.env, row.env_hash, row.row_hash
 
-    def write(self, store: Inserts) -> None:
-        """Insert every content, then every row, as a shipper would."""
-        contents = [(c.ref, c.content_class, c.media, c.size, c.data or b"", c.key_id) for c in self.contents.values()]
+    def write(self, store: Inserts, *, token: str | None = None) -> None:
+        """Insert every content, then every row, as a shipper would; another `token` stores the same block again."""
+        contents = [
+            (self.tenant, c.ref, c.content_class, c.media, c.size, c.data or b"", c.key_id)
+            for c in self.contents.values()
+        ]
         if contents:
-            store.insert("content", CONTENT_COLUMNS, contents)
+            store.insert("content", CONTENT_COLUMNS, contents, token=token)
         if self.rows:
-            store.insert("rows", ROW_COLUMNS, list(self.row_values()))
+            store.insert("rows", ROW_COLUMNS, list(self.row_values()), token=token)
 
 
 @dataclass(slots=True)

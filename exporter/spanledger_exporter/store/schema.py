@@ -5,6 +5,7 @@ Rules
 - Versions only go forward. A store that is newer than this software is refused, never downgraded.
 - A version is written down after its statements ran. Each statement can run again, so that a crash between the two,
   or two processes at once, do no harm.
+- The views follow the tables; they are replaced when this software has others.
 - On a cluster `x` is a Distributed table over `x_local`, which is replicated; a chain stays on one shard.
 """
 
@@ -17,6 +18,7 @@ from spanledger_exporter.errors import StoreError
 from spanledger_exporter.store.address import DEFAULT_DATABASE
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.tables import OLD_PARTS_LIFETIME_S, SCHEMA_VERSIONS, TABLES, Table
+from spanledger_exporter.store.views import ensure_views, view_statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def render(layout: Layout, *, since: int = 0) -> list[str]:
     for migration in MIGRATIONS:
         if migration.version > since:
             statements += [*migration.statements(layout), _record(migration, layout)]
-    return statements
+    return [*statements, *view_statements(layout.database, on_cluster=layout.on_cluster)]
 
 
 def _record(migration: Migration, layout: Layout) -> str:
@@ -140,3 +142,4 @@ def ensure_schema(store: Store, layout: Layout | None = None) -> None:
         for statement in render(layout, since=found):
             store.command(statement)
     store.use_database()
+    ensure_views(store, on_cluster=layout.on_cluster)
