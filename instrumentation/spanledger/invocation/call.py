@@ -1,0 +1,173 @@
+"""One observed call, from the started span to its single end.
+
+Rules
+- The span starts with every attribute known at the start, in a context that carries the hand-over; the context that
+  the call itself runs in carries the span, and no hand-over.
+- A call ends exactly once, whoever comes first: the return value, an exception, the end or the close of a
+  stream, or the garbage collector. Later ends are ignored.
+- `Invocation.result` is set before the span ends. Failures of our own are logged once and the span still ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, Status, StatusCode
+
+from spanledger.invocation.content import content_attributes, content_values
+from spanledger.invocation.faults import report_once
+from spanledger_semconv import attributes as names
+from spanledger_semconv.invocation import Invocation, InvocationRequest, InvocationResult, Outcome, Usage
+
+if TYPE_CHECKING:
+    from spanledger.invocation.telemetry import Telemetry
+
+_LONGEST_MESSAGE = 4096
+_CALLER_GAVE_UP = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
+
+_USAGE_ATTRIBUTES = (
+    ("input_tokens", names.GEN_AI_USAGE_INPUT_TOKENS),
+    ("output_tokens", names.GEN_AI_USAGE_OUTPUT_TOKENS),
+)
+_USAGE_SUBSETS = (
+    ("cache_read", names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS),
+    ("cache_write", names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS),
+    ("reasoning", names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS),
+)
+_OTHER_USAGE = {
+    "input_audio": names.GEN_AI_USAGE_AUDIO_INPUT_TOKENS,
+    "output_audio": names.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS,
+}
+
+
+class Call:
+    """A started span with its hand-over; `finish` or `fail` ends both."""
+
+    __slots__ = ("_open", "_process", "_telemetry", "context", "first_chunk_s", "invocation", "span", "started_s")
+
+    def __init__(self, telemetry: Telemetry, invocation: Invocation, span: Span, context: Context) -> None:
+        self._telemetry = telemetry
+        self._open = [True]  # `pop` is atomic: of two threads that end the call, one gets the item
+        self._process = os.getpid()
+        self.invocation = invocation
+        self.span = span
+        self.context = context
+        self.started_s = perf_counter()
+        self.first_chunk_s: float | None = None
+
+    @property
+    def request(self) -> InvocationRequest:
+        """What the call was started with."""
+        return self.invocation.request
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call has not ended yet, and was started by this process (a forked child does not own it)."""
+        return bool(self._open) and self._process == os.getpid()
+
+    def finish(self, result: InvocationResult) -> None:
+        """End the call with `result`; does nothing when it has ended."""
+        try:
+            self._open.pop()
+        except IndexError:
+            return
+        duration_s = perf_counter() - self.started_s
+        self.invocation.result = result
+        try:
+            self._record(result, duration_s)
+        except Exception as error:
+            report_once("record a finished call", error)
+        try:
+            self.span.end()
+        except Exception as error:
+            report_once("end a span", error)
+
+    def fail(self, error: BaseException, partial: InvocationResult | None = None) -> None:
+        """End the call with the exception that the library raised; `partial` is what had arrived until then."""
+        if self._open:
+            self.finish(failed(error, partial))
+
+    def _record(self, result: InvocationResult, duration_s: float) -> None:
+        telemetry = self._telemetry
+        request = self.invocation.request
+        span = self.span
+        is_recording = span.is_recording()
+        wants_content = (telemetry.settings.content_on_span and is_recording) or telemetry.wants_content
+        content = content_values(request, result) if wants_content else {}
+        attributes = result_attributes(result)
+        event = telemetry.completed(self, attributes, content)
+        if is_recording:
+            if telemetry.settings.content_on_span:
+                attributes.update(content_attributes(content))
+            span.set_attributes(attributes)
+            if result.error_type is not None:
+                span.set_status(Status(StatusCode.ERROR, result.error_message))
+        telemetry.metrics.record(request, result, duration_s, self.context)
+        if event is not None:
+            telemetry.emit(event)
+
+
+def failed(error: BaseException, partial: InvocationResult | None = None) -> InvocationResult:
+    """Give the result of a call that ended with `error`: `cancelled` when the caller gave up, `error` otherwise."""
+    outcome: Outcome = "cancelled" if isinstance(error, _CALLER_GAVE_UP) else "error"
+    base = partial if partial is not None else _NOTHING
+    return InvocationResult(
+        outcome=outcome,
+        response_id=base.response_id,
+        model=base.model,
+        finish_reasons=base.finish_reasons,
+        usage=base.usage,
+        output_messages=base.output_messages,
+        time_to_first_chunk_s=base.time_to_first_chunk_s,
+        error_type=error_type_of(error),
+        error_message=str(error)[:_LONGEST_MESSAGE],
+        attributes=base.attributes,
+    )
+
+
+def error_type_of(error: BaseException) -> str:
+    """Give the qualified class name of `error`; builtins without their module."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def result_attributes(result: InvocationResult) -> dict[str, Any]:
+    """Every span attribute that `result` gives, except content."""
+    attributes: dict[str, Any] = dict(result.attributes)
+    if result.response_id is not None:
+        attributes[names.GEN_AI_RESPONSE_ID] = result.response_id
+    if result.model is not None:
+        attributes[names.GEN_AI_RESPONSE_MODEL] = result.model
+    reasons: Sequence[str] = result.finish_reasons
+    if reasons:
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reasons)
+    if result.time_to_first_chunk_s is not None:
+        attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = result.time_to_first_chunk_s
+    if result.error_type is not None:
+        attributes[names.ERROR_TYPE] = result.error_type
+    if result.usage is not None:
+        _add_usage(result.usage, attributes)
+    return attributes
+
+
+def _add_usage(usage: Usage, attributes: dict[str, Any]) -> None:
+    """Totals as reported, also 0; subsets only where there is something in them."""
+    for field, name in _USAGE_ATTRIBUTES:
+        count = getattr(usage, field)
+        if count is not None:
+            attributes[name] = count
+    for field, name in _USAGE_SUBSETS:
+        count = getattr(usage, field)
+        if count:
+            attributes[name] = count
+    for key, count in usage.other.items():
+        if count and key in _OTHER_USAGE:
+            attributes[_OTHER_USAGE[key]] = count
+
+
+_NOTHING = InvocationResult(outcome="error")

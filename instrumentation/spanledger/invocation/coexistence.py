@@ -1,0 +1,81 @@
+"""Exactly one usage-bearing span per call, whoever else watches the same client.
+
+| who | what happens |
+|---|---|
+| suppressed instrumentation (`suppress_instrumentation`) | we record nothing |
+| an outer opentelemetry-util-genai or traceloop span that says it records the call | we record nothing |
+| an instrumentation of that family below us | our context tells it that the call is recorded |
+| another instrumentation that listens to neither | we step aside and say once which variable disables it |
+| HTTP instrumentation | its spans are children of ours and carry no usage |
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opentelemetry.context import (
+    _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # instrumentation-utils reads the same one
+    Context,
+)
+
+from spanledger.invocation.faults import warn_once
+
+DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+
+_UTIL_GENAI_INFERENCE = "opentelemetry.genai.client.inference.context"
+_UTIL_GENAI_EMBEDDING = "opentelemetry.genai.client.embedding.context"
+_TRACELOOP = "suppress_language_model_instrumentation"
+
+NESTED_MARKERS: Mapping[str, object] = {_UTIL_GENAI_INFERENCE: True, _UTIL_GENAI_EMBEDDING: True, _TRACELOOP: True}
+"""Context entries that tell instrumentations below us that the call is recorded already."""
+
+_SUPPRESSING = (
+    _SUPPRESS_INSTRUMENTATION_KEY,
+    "suppress_instrumentation",
+    _UTIL_GENAI_INFERENCE,
+    _UTIL_GENAI_EMBEDDING,
+    _TRACELOOP,
+)
+
+
+def is_recorded_elsewhere(context: Context) -> bool:
+    """Whether somebody further out records the call, or wants nothing recorded."""
+    return any(context.get(key) for key in _SUPPRESSING) if context else False
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another instrumentation of the same client.
+
+    `module` and `instrumentor` say where its `BaseInstrumentor` lives, `entry_point` what disables it;
+    `listens` is whether it honours one of the markers above.
+    """
+
+    module: str
+    instrumentor: str
+    entry_point: str
+    listens: bool
+
+    def is_active(self) -> bool:
+        """Whether it is imported and switched on; an import is never caused by asking."""
+        module = sys.modules.get(self.module)
+        kind = getattr(module, self.instrumentor, None)
+        instance = getattr(kind, "_instance", None)
+        return bool(getattr(instance, "_is_instrumented_by_opentelemetry", False))
+
+
+def must_step_aside(rivals: tuple[Rival, ...], ours: str) -> bool:
+    """Warn once about each active rival; True when one of them cannot be told that we record the call."""
+    active = [rival for rival in rivals if rival.is_active()]
+    for rival in active:
+        what_happens = (
+            f"calls are recorded once, by whichever of the two is outermost; set {DISABLED_INSTRUMENTATIONS}="
+            f"{rival.entry_point} or ={ours} to choose"
+            if rival.listens
+            else f"{ours} steps aside so that each call is counted once; set {DISABLED_INSTRUMENTATIONS}="
+            f"{rival.entry_point} to have {ours} record it in full"
+        )
+        warn_once(f"{rival.module} also instruments this client: {what_happens}")
+    return any(not rival.listens for rival in active)

@@ -1,0 +1,201 @@
+"""Turns a description of one client method into the wrapper that observes it.
+
+A client package describes a call as an `Exchange`: what is asked (`request`), and how an answer is read. The
+wrappers here do the rest in the same order for every client: start, call, end. The library's exceptions leave
+unchanged; nothing of ours is raised, except the ledger's refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import SpanKind
+
+from spanledger.invocation.abandoned import end_from_finaliser, end_waiting
+from spanledger.invocation.call import Call, failed
+from spanledger.invocation.call_site import find_call_site
+from spanledger.invocation.faults import report_once
+from spanledger.invocation.raw_response import is_raw_response, observe_raw_response
+from spanledger.invocation.stream import AsyncStreamObserver, StreamObserver, StreamReducer, observe_stream
+from spanledger.invocation.telemetry import Telemetry
+from spanledger_semconv.invocation import CallRefusedError, CallSite, InvocationRequest, InvocationResult
+
+
+class Exchange(Protocol):
+    """One call of a client method: made before the request leaves, asked again when the answer is there."""
+
+    request: InvocationRequest
+    arguments: Mapping[str, Any]
+    """Keyword arguments to call the library with; the caller's own, unless something is asked for in addition."""
+
+    is_stream: bool
+    sync_observer: type[StreamObserver]
+    async_observer: type[AsyncStreamObserver]
+
+    def result(self, response: Any) -> InvocationResult:
+        """Read a whole answer."""
+        raise NotImplementedError
+
+    def reducer(self) -> StreamReducer:
+        """Give what folds the chunks of a streamed answer."""
+        raise NotImplementedError
+
+    def without_additions(self, error: BaseException) -> Mapping[str, Any] | None:
+        """Give the caller's own arguments, if `error` says that the server refused what was asked for in addition."""
+        raise NotImplementedError
+
+
+OpenExchange = Callable[[Any, tuple[Any, ...], dict[str, Any], CallSite | None], "Exchange | None"]
+"""Describes a call from the client object, its arguments and where it was made; None leaves it unobserved."""
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> Wrapper:
+    """Give a wrapt wrapper that observes a sync method of `library`."""
+
+    def observed(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if telemetry.is_suppressed():
+            return wrapped(*args, **kwargs)
+        begun = _begin(telemetry, lambda: open_exchange(instance, args, kwargs, find_call_site(library)))
+        if begun is None:
+            return wrapped(*args, **kwargs)
+        exchange, call = begun
+        token = attach(call.context)
+        try:
+            response = _send(exchange, wrapped, args)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            detach(token)
+        _settle(exchange, call, response)
+        return response
+
+    return observed
+
+
+def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> Wrapper:
+    """Give a wrapt wrapper that observes an async method of `library`."""
+
+    async def observed(
+        wrapped: Callable[..., Any],
+        instance: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        site: CallSite | None,
+    ) -> Any:
+        if telemetry.is_suppressed():
+            return await wrapped(*args, **kwargs)
+        begun = _begin(telemetry, lambda: open_exchange(instance, args, kwargs, site))
+        if begun is None:
+            return await wrapped(*args, **kwargs)
+        exchange, call = begun
+        token = attach(call.context)
+        try:
+            response = await _send_async(exchange, wrapped, args)
+        except GeneratorExit as error:  # the coroutine was closed, perhaps by the garbage collector
+            result = failed(error)
+            end_from_finaliser(lambda: call.finish(result))
+            raise
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            _detach(token)
+        _settle(exchange, call, response)
+        return response
+
+    def at_call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # The call site is only on the stack now; inside a task the coroutine has no caller.
+        site = None if not telemetry.active else find_call_site(library)
+        return observed(wrapped, instance, args, kwargs, site)
+
+    return at_call
+
+
+def _begin(telemetry: Telemetry, open_exchange: Callable[[], Exchange | None]) -> tuple[Exchange, Call] | None:
+    end_waiting()
+    try:
+        exchange = open_exchange()
+        return None if exchange is None else (exchange, telemetry.start(exchange.request, kind=SpanKind.CLIENT))
+    except CallRefusedError:
+        raise
+    except Exception as error:
+        report_once("start a call", error)
+        return None
+
+
+def _send(exchange: Exchange, wrapped: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return wrapped(*args, **exchange.arguments)
+    except Exception as error:
+        arguments = exchange.without_additions(error)
+        if arguments is None:
+            raise
+    return wrapped(*args, **arguments)
+
+
+async def _send_async(exchange: Exchange, wrapped: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return await wrapped(*args, **exchange.arguments)
+    except Exception as error:
+        arguments = exchange.without_additions(error)
+        if arguments is None:
+            raise
+    return await wrapped(*args, **arguments)
+
+
+def _settle(exchange: Exchange, call: Call, response: Any) -> None:
+    """End the call with the answer, or have its stream or its raw response end it later."""
+    try:
+        if is_raw_response(response):
+            _settle_raw(exchange, call, response)
+        else:
+            _settle_answer(exchange, call, response)
+    except Exception as error:
+        report_once("read an answer", error)
+        call.finish(InvocationResult(outcome="success"))
+    end_waiting()
+
+
+def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
+    """Give a raw answer whose body is here already ends the call; otherwise parsing, closing or dropping it does."""
+
+    def settle(call: Call, parsed: Any) -> None:
+        _settle(exchange, call, parsed)
+
+    parsed = None if exchange.is_stream or not _has_body(response) else response.parse()
+    if parsed is None or hasattr(parsed, "__await__"):
+        if parsed is not None:
+            parsed.close()
+        observe_raw_response(response, call, settle)
+    else:
+        _settle_answer(exchange, call, parsed)
+
+
+def _settle_answer(exchange: Exchange, call: Call, response: Any) -> None:
+    if exchange.is_stream and hasattr(response, "_iterator"):
+        observe_stream(
+            response,
+            call,
+            exchange.reducer(),
+            sync_observer=exchange.sync_observer,
+            async_observer=exchange.async_observer,
+        )
+    else:
+        call.finish(exchange.result(response))
+
+
+def _has_body(response: Any) -> bool:
+    return getattr(response.http_response, "_content", None) is not None
+
+
+def _detach(token: Any) -> None:
+    """Restore the context, except where a closed coroutine is torn down in a context that is not its own."""
+    try:
+        detach(token)
+    except Exception as error:  # pragma: no cover  # the API logs instead of raising; this is for other contexts
+        report_once("restore a context", error)

@@ -1,0 +1,94 @@
+"""Reversible patches of client classes, installed when (and only when) the application imports their module.
+
+- A module that is imported already is patched at once; another one by a post-import hook. Nothing is imported by us.
+- Installing twice is harmless. `remove` puts every original back; where somebody has wrapped our wrapper meanwhile,
+  ours stays in place and passes calls through, because its telemetry is switched off.
+- Methods that were bound while patched (the SDKs cache `with_raw_response`) pass through after `remove` likewise.
+- Import hooks cannot be taken back, so a hook of a removed set does nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import wrapt
+
+from spanledger.invocation.faults import report_once
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One method to wrap: `target` is `Class.method` in `module`; a library that lacks it is left alone."""
+
+    module: str
+    target: str
+    wrapper: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Installed:
+    owner: type
+    name: str
+    original: Any
+    replacement: Any
+
+
+class PatchSet:
+    """All patches of one instrumentor, from `install` to `remove`."""
+
+    def __init__(self, patches: Sequence[Patch], before_first: Callable[[], None] | None = None) -> None:
+        self._patches = patches
+        self._before_first = before_first
+        self._installed: dict[tuple[str, str], _Installed] = {}  # guarded by _lock
+        self._is_live = False
+        self._lock = threading.Lock()
+
+    def install(self) -> None:
+        """Patch what is imported, and the rest when it is imported."""
+        self._is_live = True
+        for module in dict.fromkeys(patch.module for patch in self._patches):
+            if module in sys.modules and not _is_being_imported(sys.modules[module]):
+                self._patch(sys.modules[module])
+            else:
+                wrapt.register_post_import_hook(self._patch, module)
+
+    def remove(self) -> None:
+        """Put the originals back."""
+        with self._lock:
+            self._is_live = False
+            installed, self._installed = self._installed, {}
+        for patch in installed.values():
+            if vars(patch.owner).get(patch.name) is patch.replacement:
+                setattr(patch.owner, patch.name, patch.original)
+
+    def _patch(self, module: ModuleType) -> None:
+        """Patch the methods of one imported module; a failure is reported and the library works unobserved."""
+        with self._lock:
+            if not self._is_live:
+                return
+            for patch in self._patches:
+                if patch.module == module.__name__ and (patch.module, patch.target) not in self._installed:
+                    try:
+                        self._wrap(module, patch)
+                    except Exception as error:
+                        report_once(f"patch {patch.module}.{patch.target}", error)
+
+    def _wrap(self, module: ModuleType, patch: Patch) -> None:
+        owner_name, _, name = patch.target.partition(".")
+        owner = getattr(module, owner_name, None)
+        original = vars(owner).get(name) if isinstance(owner, type) else None
+        if owner is None or original is None:
+            return
+        replacement = wrapt.FunctionWrapper(original, patch.wrapper)
+        setattr(owner, name, replacement)
+        self._installed[(patch.module, patch.target)] = _Installed(owner, name, original, replacement)
+
+
+def _is_being_imported(module: ModuleType) -> bool:
+    """Whether `module` is only half there: its classes come later, and so does its post-import hook."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))

@@ -1,0 +1,240 @@
+"""Observes a stream from inside: the caller keeps the client library's own stream object.
+
+Both the OpenAI and the Anthropic SDK (and every other client that Stainless generates) read a stream through its
+`_iterator`. We put an observer in that place and hook the HTTP response's `close`, so type, attributes, context
+manager, `.response` and iteration stay those of the library, chunks pass through untouched, and nothing is wrapped.
+
+A stream ends once, by the first of: its end, an exception while reading, `close`, the garbage collector.
+Chunks are only collected while they pass; they are read when the stream ends (or 512 at a time, to bound memory).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from copy import copy
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Protocol
+
+from spanledger.invocation.abandoned import end_from_finaliser
+from spanledger.invocation.call import Call
+from spanledger.invocation.faults import report_once
+from spanledger_semconv.invocation import InvocationResult, Outcome
+
+_CHUNKS_IN_MEMORY = 512
+
+
+class StreamReducer(Protocol):
+    """Folds the chunks of one stream into its result."""
+
+    def add(self, chunk: Any) -> None:
+        """Take one chunk; called in order, some time after the caller got it."""
+
+    def is_complete(self) -> bool:
+        """Whether the provider has said that the answer is finished, even if the stream is not drained."""
+        raise NotImplementedError
+
+    def result(self, outcome: Outcome) -> InvocationResult:
+        """Give what arrived, under `outcome` unless the provider itself reported a failure."""
+        raise NotImplementedError
+
+
+class _Observation:
+    """What sync and async observers share: collecting, and ending the call once."""
+
+    __slots__ = ("__weakref__", "_call", "_chunks", "_inner", "_reducer", "unhook")
+
+    def __init__(self, inner: Any, call: Call, reducer: StreamReducer) -> None:
+        self._inner = inner
+        self._call = call
+        self._reducer = reducer
+        self._chunks: list[Any] = []
+        self.unhook: Callable[[], None] | None = None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether somebody is inside the library's iterator right now: then that reader decides how the stream ends."""
+        inner = self._inner
+        return bool(getattr(inner, "gi_running", False) or getattr(inner, "ag_running", False))
+
+    def _keep(self, chunk: Any) -> None:
+        chunks = self._chunks
+        if self._call.first_chunk_s is None:
+            self._call.first_chunk_s = perf_counter() - self._call.started_s
+        chunks.append(chunk)
+        if len(chunks) >= _CHUNKS_IN_MEMORY:
+            self._reduce()
+
+    def _reduce(self) -> None:
+        chunks, self._chunks = self._chunks, []
+        for chunk in chunks:
+            try:
+                self._reducer.add(chunk)
+            except Exception as error:  # a chunk parsed into a type of the caller's own
+                report_once("read a stream chunk", error)
+
+    def drained(self) -> None:
+        """End the call: the provider's stream came to its end."""
+        self._end(lambda: self._result("success"))
+
+    def broke(self, error: BaseException) -> None:
+        """End the call: reading raised `error`."""
+        call = self._call
+        if call.is_open:
+            self._guard(lambda: call.fail(error, self._result("error")))
+
+    def closed(self) -> None:
+        """End the call: the caller closed the stream, early unless the provider had finished."""
+        if not self.is_reading:
+            self._end(self._result_so_far)
+
+    def _end(self, build: Callable[[], InvocationResult]) -> None:
+        call = self._call
+        if call.is_open:
+            self._guard(lambda: call.finish(build()))
+
+    def _guard(self, end: Callable[[], None]) -> None:
+        try:
+            end()
+        except Exception as error:
+            report_once("end a stream", error)
+            self._call.finish(InvocationResult(outcome="incomplete"))
+        unhook, self.unhook = self.unhook, None
+        if unhook is not None:
+            unhook()
+
+    def _result_so_far(self) -> InvocationResult:
+        self._reduce()
+        return self._result("success" if self._reducer.is_complete() else "cancelled")
+
+    def _result(self, outcome: Outcome) -> InvocationResult:
+        self._reduce()
+        return replace(self._reducer.result(outcome), time_to_first_chunk_s=self._call.first_chunk_s)
+
+    def __del__(self) -> None:
+        # Only while the call is open, and only in the process that started it: a forked child drops its copy silently.
+        if self._call.is_open:
+            end_from_finaliser(lambda: self._end(self._result_so_far))
+
+
+class StreamObserver(_Observation, Iterator[Any]):
+    """Stands between a sync stream and the library's iterator."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> StreamObserver:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = self._inner.__next__()
+        except StopIteration:
+            self.drained()
+            raise
+        except BaseException as error:
+            self.broke(error)
+            raise
+        self._keep(chunk)
+        return chunk
+
+
+class AsyncStreamObserver(_Observation, AsyncIterator[Any]):
+    """Stands between an async stream and the library's iterator."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncStreamObserver:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._inner.__anext__()
+        except StopAsyncIteration:
+            self.drained()
+            raise
+        except BaseException as error:
+            self.broke(error)
+            raise
+        self._keep(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the library's iterator, as a caller of its `aclose` expects."""
+        await self._inner.aclose()
+
+
+def observe_stream(
+    stream: Any,
+    call: Call,
+    reducer: StreamReducer,
+    *,
+    sync_observer: type[StreamObserver] = StreamObserver,
+    async_observer: type[AsyncStreamObserver] = AsyncStreamObserver,
+) -> None:
+    """Make `stream` end `call` when it ends; `stream` itself stays what it is.
+
+    Raises AttributeError for an object that is no stream of this kind; the caller then ends the call itself.
+    """
+    kind = async_observer if hasattr(type(stream), "__anext__") else sync_observer
+    observation = kind(_acyclic_iterator(stream), call, reducer)
+    stream._iterator = observation  # noqa: SLF001  # the one place that all ways of reading go through
+    observation.unhook = hook_close(stream.response, observation)
+
+
+def _acyclic_iterator(stream: Any) -> Any:
+    """Give the library's iterator, made on a copy of the stream where the library itself made a reference cycle.
+
+    In the OpenAI SDK the generator refers to the stream that holds it, so a stream that the caller drops stays open
+    until a collection. On a copy it ends with its last reference, as the Anthropic SDK arranges itself.
+    Nothing has been read from it yet.
+    """
+    iterator = stream._iterator  # noqa: SLF001  # see observe_stream
+    frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
+    if frame is not None and frame.f_locals.get("self") is stream:
+        return copy(stream).__stream__()
+    return iterator
+
+
+class Closable(Protocol):
+    """What a hooked HTTP response tells when it is closed."""
+
+    def closed(self) -> None:
+        """Take note that the response was closed."""
+
+
+def hook_close(response: Any, watcher: Closable) -> Callable[[], None]:
+    """Tell `watcher` after `response.close()` or `.aclose()`; gives a function that removes the hook.
+
+    Every way of closing a stream ends there. The hook holds the watcher weakly: it must not keep it alive.
+    """
+    reference = weakref.ref(watcher)
+    hooked = vars(response)
+    before = {name: hooked[name] for name in ("close", "aclose") if name in hooked}  # somebody else's hooks
+
+    def tell() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.closed()
+
+    def close() -> None:
+        try:
+            before["close"]() if "close" in before else type(response).close(response)
+        finally:
+            tell()
+
+    async def aclose() -> None:
+        try:
+            await (before["aclose"]() if "aclose" in before else type(response).aclose(response))
+        finally:
+            tell()
+
+    def unhook() -> None:
+        for name, hook in (("close", close), ("aclose", aclose)):
+            if hooked.get(name) is hook:
+                del hooked[name]
+                hooked.update({key: value for key, value in before.items() if key == name})
+
+    hooked["close"] = close
+    hooked["aclose"] = aclose
+    return unhook

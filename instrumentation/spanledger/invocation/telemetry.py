@@ -1,0 +1,191 @@
+"""What one instrumentor writes to: tracer, metrics, events and the completion hook.
+
+`Telemetry.is_suppressed` says whether a call is not ours to record: the instrumentor was switched off, instrumentation
+is suppressed, or another GenAI instrumentation records the call (exactly one usage-bearing span per call).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from importlib.metadata import version as distribution_version
+from os import environ
+from typing import Any, Protocol
+
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber, get_logger
+from opentelemetry.context import Context, get_current
+from opentelemetry.metrics import MeterProvider, get_meter
+from opentelemetry.trace import Span, SpanKind, TracerProvider, get_tracer, set_span_in_context
+
+from spanledger.invocation.call import Call
+from spanledger.invocation.coexistence import NESTED_MARKERS, is_recorded_elsewhere
+from spanledger.invocation.faults import report_once
+from spanledger.invocation.metrics import INFERENCE_OPERATIONS, CallMetrics
+from spanledger.invocation.settings import CaptureSettings, read_settings
+from spanledger_semconv import attributes as names
+from spanledger_semconv.invocation import (
+    CONTEXT_KEY,
+    Invocation,
+    InvocationRequest,
+)
+
+COMPLETION_HOOK = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
+_HOOK_GROUP = "opentelemetry_genai_completion_hook"
+_SCHEMA_URL = "https://opentelemetry.io/schemas/1.38.0"
+_DETAILS_EVENT = "gen_ai.client.inference.operation.details"
+
+
+class CompletionHook(Protocol):
+    """The hook of opentelemetry-util-genai: called after each call, sampled or not, with its content."""
+
+    def on_completion(
+        self,
+        *,
+        inputs: list[Any],
+        outputs: list[Any],
+        system_instruction: list[Any],
+        span: Span | None = None,
+        log_record: LogRecord | None = None,
+        tool_definitions: list[Any] | None = None,
+    ) -> None:
+        """Take the content of one finished call."""
+
+
+class Telemetry:
+    """The providers and settings of one instrumentor while it is switched on."""
+
+    def __init__(
+        self,
+        scope: str,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        completion_hook: CompletionHook | None = None,
+        settings: CaptureSettings | None = None,
+        rivals_check: Callable[[], bool] = lambda: False,
+    ) -> None:
+        version = _version()
+        self.active = True
+        self._rivals_check: Callable[[], bool] | None = rivals_check
+        self._steps_aside = False
+        self.settings = settings if settings is not None else read_settings()
+        self.metrics = CallMetrics(get_meter(scope, version, meter_provider, _SCHEMA_URL), self.settings.metric_names)
+        self._tracer = get_tracer(scope, version, tracer_provider, _SCHEMA_URL)
+        self._logger: Logger = get_logger(scope, version, logger_provider, _SCHEMA_URL)
+        self._hook = completion_hook if completion_hook is not None else _load_hook()
+        self.wants_content = self.settings.content_on_event or self._hook is not None
+
+    def is_suppressed(self) -> bool:
+        """Whether a call that starts now is not ours to record."""
+        if not self.active or is_recorded_elsewhere(get_current()):
+            return True
+        check, self._rivals_check = self._rivals_check, None
+        if check is not None:  # at the first call, when every instrumentation has been switched on
+            self._steps_aside = check()
+        return self._steps_aside
+
+    def start(self, request: InvocationRequest, *, kind: SpanKind = SpanKind.CLIENT, name: str | None = None) -> Call:
+        """Start the span of a call, named `{operation} {model}` unless `name` says otherwise.
+
+        Raises `CallRefusedError` where the ledger cannot be written and its owner wants such calls refused.
+        """
+        invocation = Invocation(request)
+        parent = get_current()
+        span = self._tracer.start_span(
+            name if name is not None else _span_name(request),
+            Context({**parent, CONTEXT_KEY: invocation}),
+            kind,
+            _start_attributes(request),
+        )
+        context = set_span_in_context(span, Context({**parent, **NESTED_MARKERS}))
+        return Call(self, invocation, span, context)
+
+    def completed(
+        self,
+        call: Call,
+        attributes: Mapping[str, Any],
+        content: Mapping[str, Any],
+    ) -> LogRecord | None:
+        """Build the details event, where wanted, and let the completion hook see the content before it is recorded."""
+        event = None
+        request = call.request
+        if self.settings.emit_event and request.operation in INFERENCE_OPERATIONS:
+            event_content = content if self.settings.content_on_event else {}
+            event = LogRecord(
+                event_name=_DETAILS_EVENT,
+                severity_number=SeverityNumber.DEBUG,
+                attributes={**_start_attributes(request), **attributes, **event_content},
+                context=call.context,
+            )
+        if self._hook is not None:
+            self._call_hook(call.span, content, event)
+        return event
+
+    def emit(self, event: LogRecord) -> None:
+        """Send an event that `completed` built."""
+        self._logger.emit(event)
+
+    def _call_hook(self, span: Span, content: Mapping[str, Any], event: LogRecord | None) -> None:
+        assert self._hook is not None  # noqa: S101  # the only caller has just looked
+        try:
+            self._hook.on_completion(
+                inputs=list(content.get(names.GEN_AI_INPUT_MESSAGES, ())),
+                outputs=list(content.get(names.GEN_AI_OUTPUT_MESSAGES, ())),
+                system_instruction=list(content.get(names.GEN_AI_SYSTEM_INSTRUCTIONS, ())),
+                tool_definitions=list(content.get(names.GEN_AI_TOOL_DEFINITIONS, ())) or None,
+                span=span,
+                log_record=event,
+            )
+        except Exception as error:
+            report_once("run the completion hook", error)
+
+
+def _span_name(request: InvocationRequest) -> str:
+    return f"{request.operation} {request.model}" if request.model else request.operation
+
+
+def _start_attributes(request: InvocationRequest) -> dict[str, Any]:
+    attributes: dict[str, Any] = {names.GEN_AI_OPERATION_NAME: request.operation}
+    if request.provider is not None:
+        attributes[names.GEN_AI_PROVIDER_NAME] = request.provider
+    if request.model is not None:
+        attributes[names.GEN_AI_REQUEST_MODEL] = request.model
+    attributes.update(request.attributes)
+    prompt = request.prompt
+    if prompt is not None:
+        if prompt.digest is not None:
+            attributes[names.SPANLEDGER_PROMPT_HASH] = prompt.digest
+        if prompt.name is not None:
+            attributes[names.GEN_AI_PROMPT_NAME] = prompt.name
+        if prompt.version is not None:
+            attributes[names.GEN_AI_PROMPT_VERSION] = prompt.version
+    if request.tools:
+        attributes[names.SPANLEDGER_TOOL_DIGESTS] = tuple(f"{name}={digest}" for name, digest in request.tools.items())
+    site = request.call_site
+    if site is not None:
+        attributes[names.SPANLEDGER_CALL_SITE_MODULE] = site.module
+        attributes[names.SPANLEDGER_CALL_SITE_FUNCTION] = site.function
+    return attributes
+
+
+def _version() -> str:
+    try:
+        return distribution_version("spanledger")
+    except Exception:  # a source tree on the path without an installed distribution
+        return "0"
+
+
+def _load_hook() -> CompletionHook | None:
+    """Give the hook that the environment names, from the entry points that opentelemetry-util-genai uses."""
+    name = environ.get(COMPLETION_HOOK, "").strip()
+    if not name:
+        return None
+    for entry_point in entry_points(group=_HOOK_GROUP, name=name):
+        try:
+            hook: CompletionHook = entry_point.load()()
+        except Exception as error:
+            report_once(f"load the completion hook {name!r}", error)
+            return None
+        return hook
+    return None
