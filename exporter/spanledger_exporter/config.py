@@ -35,6 +35,9 @@ class Settings:
     spans: str = "genai"
     spool_quota_bytes: int = 0
     spool_quota_policy: str = "block"
+    anchors: str = "directory"
+    signer: str = ""
+    origin: str = ""
 
     @property
     def spool_directory(self) -> Path:
@@ -80,6 +83,9 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
         spans=values.choice("SPANS", ("genai", "all")),
         spool_quota_bytes=values.size("SPOOL_QUOTA_BYTES", 0),
         spool_quota_policy=values.choice("SPOOL_QUOTA_POLICY", ("block", "closed", "loss")),
+        anchors=values.text("ANCHORS", "directory"),
+        signer=values.text("SIGNER", ""),
+        origin=values.text("ORIGIN", ""),
     )
 
 

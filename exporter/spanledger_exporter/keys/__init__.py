@@ -1,0 +1,1 @@
+"""Signing keys: files, key services, and the ring that knows which one speaks for the log."""
