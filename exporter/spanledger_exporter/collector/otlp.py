@@ -212,7 +212,8 @@ def _context(plain: Mapping[str, Any]) -> SpanContext:
     trace_id, span_id = plain["traceId"], plain["spanId"]
     if len(trace_id) != 16 or len(span_id) != 8 or not any(trace_id) or not any(span_id):
         raise ValueError(
-            f"expected a trace id of 16 and a span id of 8 bytes, not all zero, got {trace_id.hex()!r}, {span_id.hex()!r}"
+            "expected a trace id of 16 and a span id of 8 bytes, not all zero, "
+            f"got {trace_id.hex()!r}, {span_id.hex()!r}"
         )
     # OTLP says nothing of sampling where `flags` is 0: what arrives here was exported, so it was sampled.
     flags = int(plain.get("flags") or 0) & 0xFF

@@ -264,11 +264,9 @@ def test_a_full_spool_is_unavailable_over_grpc(spool: Spool) -> None:
     server, port = make_grpc_server(spool.record, "127.0.0.1:0")
     server.start()
     try:
-        with (
-            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
-            pytest.raises(grpc.RpcError, match=r"StatusCode\.UNAVAILABLE"),
-        ):
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = trace_service_pb2_grpc.TraceServiceStub(channel)  # type: ignore[no-untyped-call]  # generated code
-            stub.Export(trace_service_pb2.ExportTraceServiceRequest())
+            with pytest.raises(grpc.RpcError, match=r"StatusCode\.UNAVAILABLE"):
+                stub.Export(trace_service_pb2.ExportTraceServiceRequest())
     finally:
         server.stop(grace=1).wait()
