@@ -74,8 +74,8 @@ ALERTS: Sequence[Alert] = (
     Alert(
         "spanledger-spool-lag",
         "Rows reach the store more than a minute late",
-        "SELECT ifNotFinite(quantile(0.95)(dateDiff('second', fromUnixTimestamp64Nano(toInt64(time_ns)), stored_at)), 0) "
-        "AS value FROM spanledger.rows WHERE $__timeFilter(stored_at)",
+        "SELECT ifNotFinite(quantile(0.95)(dateDiff('second', fromUnixTimestamp64Nano(toInt64(time_ns)), stored_at)), "
+        "0) AS value FROM spanledger.rows WHERE $__timeFilter(stored_at)",
         60,
         "The shipper is behind: see `spanledger doctor` for spool depth and the store's answer.",
         severity="warning",

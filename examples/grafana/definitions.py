@@ -482,7 +482,8 @@ REVIEW = Dashboard(
             "Reviewers",
             "Who reviews, how much, how long, and how often they change the draft.",
             f"""
-            SELECT reviewer, reviewer_role, count() AS reviews, countIf(action IN ('edit', 'reject')) / count() AS overrides,
+            SELECT reviewer, reviewer_role, count() AS reviews,
+                countIf(action IN ('edit', 'reject')) / count() AS overrides,
                 quantile(0.5)(seconds_spent) AS median_seconds, countIf(is_self_review) AS self_reviews
             FROM spanledger.reviews
             WHERE {BY_TENANT}
@@ -531,7 +532,7 @@ INTEGRITY = Dashboard(
     [
         _count(
             "Gaps and forks",
-            "Places without a row, or with two histories, over all chains. Anything above zero: run `spanledger verify`.",
+            "Places without a row, or with two histories, in any chain. Above zero: run `spanledger verify`.",
             f"SELECT sum(missing) + sum(equivocations) AS places FROM spanledger.integrity WHERE {TENANT}",
             alarm_above=1,
         ),

@@ -43,7 +43,7 @@ _OPTIONS: Mapping[Kind, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel. `warn_above` and `alarm_above` colour the value; `links` maps a column to a URL with `${__value.raw}`."""
+    """One panel; past `warn_above` and `alarm_above` a value is coloured, `links` maps a column to the URL it opens."""
 
     kind: Kind
     title: str
