@@ -416,6 +416,20 @@ OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
 OPENAI_RESPONSE_SYSTEM_FINGERPRINT: Final = "openai.response.system_fingerprint"
 """Fingerprint of the serving configuration."""
 
+# Anthropic; names as its own SDK gives them.
+ANTHROPIC_REQUEST_SERVICE_TIER: Final = "anthropic.request.service_tier"
+"""Service tier that was asked for."""
+ANTHROPIC_RESPONSE_SERVICE_TIER: Final = "anthropic.response.service_tier"
+"""Service tier that served the call; decides the price."""
+ANTHROPIC_THINKING_TYPE: Final = "anthropic.thinking.type"
+"""How thinking was asked for."""
+ANTHROPIC_THINKING_BUDGET_TOKENS: Final = "anthropic.thinking.budget_tokens"
+"""Most tokens that thinking may take."""
+ANTHROPIC_MESSAGE_STOP_REASON: Final = "anthropic.message.stop_reason"
+"""Anthropic's own word for why the message ended."""
+ANTHROPIC_REQUEST_ID: Final = "anthropic.request.id"
+"""Id of the request, for Anthropic's support."""
+
 # AWS Bedrock.
 AWS_BEDROCK_GUARDRAIL_ID: Final = "aws.bedrock.guardrail.id"
 """The guardrail in force."""
@@ -454,6 +468,12 @@ ENDUSER_ID: Final = "enduser.id"
 
 CLEAR: Final = frozenset(
     {
+        ANTHROPIC_MESSAGE_STOP_REASON,
+        ANTHROPIC_REQUEST_ID,
+        ANTHROPIC_REQUEST_SERVICE_TIER,
+        ANTHROPIC_RESPONSE_SERVICE_TIER,
+        ANTHROPIC_THINKING_BUDGET_TOKENS,
+        ANTHROPIC_THINKING_TYPE,
         AWS_BEDROCK_GUARDRAIL_ID,
         AWS_BEDROCK_KNOWLEDGE_BASE_ID,
         AZURE_RESOURCE_PROVIDER_NAMESPACE,

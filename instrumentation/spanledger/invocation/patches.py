@@ -23,7 +23,10 @@ from spanledger.invocation.faults import report_once
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One method to wrap: `target` is `Class.method` in `module`; a library that lacks it is left alone."""
+    """One method or function to wrap: `target` is `Class.method` or `function` in `module`.
+
+    A library that lacks it is left alone.
+    """
 
     module: str
     target: str
@@ -32,7 +35,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class _Installed:
-    owner: type
+    owner: type | ModuleType
     name: str
     original: Any
     replacement: Any
@@ -79,9 +82,9 @@ class PatchSet:
                         report_once(f"patch {patch.module}.{patch.target}", error)
 
     def _wrap(self, module: ModuleType, patch: Patch) -> None:
-        owner_name, _, name = patch.target.partition(".")
-        owner = getattr(module, owner_name, None)
-        original = vars(owner).get(name) if isinstance(owner, type) else None
+        owner_name, _, name = patch.target.rpartition(".")
+        owner = getattr(module, owner_name, None) if owner_name else module
+        original = vars(owner).get(name) if isinstance(owner, type | ModuleType) else None
         if owner is None or original is None:
             return
         replacement = wrapt.FunctionWrapper(original, patch.wrapper)

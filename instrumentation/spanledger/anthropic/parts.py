@@ -1,0 +1,128 @@
+"""Anthropic's content blocks as message parts of the GenAI conventions.
+
+| block | part |
+|---|---|
+| `text` | `text` |
+| `thinking` | `reasoning` |
+| `tool_use` | `tool_call` |
+| `tool_result` | `tool_call_response` |
+| `server_tool_use`, `mcp_tool_use` | `server_tool_call` |
+| `…_tool_result` of a server tool | `server_tool_call_response` |
+| `image`, `document` | `blob`, `uri` or `file`; a text document stays text |
+| `compaction` | `compaction` |
+| anything else, also what this version does not know | itself, under its own type |
+
+A block may be a dict that the application wrote, or a model that the SDK gave and the application sends back.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Part = dict[str, Any]
+
+_SERVER_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
+_SERVER_RESULT_SUFFIX = "_tool_result"
+
+
+def parts(content: Any) -> list[Part]:
+    """Return the parts of a message's content, which is a text or a list of blocks."""
+    if isinstance(content, str):
+        return [{"type": "text", "content": content}]
+    if not isinstance(content, Iterable):
+        return []
+    return [part(plain(block)) for block in content]
+
+
+def plain(block: Any) -> Mapping[str, Any]:
+    """Return a block as a mapping; a model is dumped with the fields that were set."""
+    if isinstance(block, Mapping):
+        return block
+    dump: Callable[..., Mapping[str, Any]] | None = getattr(block, "model_dump", None)
+    if dump is not None:
+        # The SDK builds models without validation, so a dump may warn about a field that is newer than the SDK.
+        return dump(mode="json", exclude_unset=True, by_alias=True, warnings=False)
+    return {"type": "text", "text": str(block)}
+
+
+def part(block: Mapping[str, Any]) -> Part:
+    """Return one block as a part."""
+    kind = str(block.get("type", "unknown"))
+    if kind == "text":
+        return {"type": "text", "content": block.get("text", "")}
+    if kind == "thinking":
+        return {"type": "reasoning", "content": block.get("thinking", "")}
+    if kind == "tool_use":
+        return _present(
+            {"type": "tool_call", "id": block.get("id")}, name=block.get("name"), arguments=block.get("input")
+        )
+    if kind == "tool_result":
+        return _tool_result(block)
+    if kind in _SERVER_CALLS:
+        return _server_call(kind, block)
+    if kind.endswith(_SERVER_RESULT_SUFFIX):
+        return _server_result(kind, block)
+    if kind in {"image", "document"}:
+        return _source_part(kind, block)
+    if kind == "compaction":
+        return _present({"type": "compaction"}, content=block.get("content"))
+    return dict(block)
+
+
+def _tool_result(block: Mapping[str, Any]) -> Part:
+    content = block.get("content", "")
+    response = content if isinstance(content, str) else parts(content)
+    found: Part = {"type": "tool_call_response", "id": block.get("tool_use_id"), "response": response}
+    return {**found, "is_error": True} if block.get("is_error") else found
+
+
+def _server_call(kind: str, block: Mapping[str, Any]) -> Part:
+    name = str(block.get("name", "unknown"))
+    server = {"server_name": block["server_name"]} if "server_name" in block else {}
+    details = {"type": "mcp" if kind == "mcp_tool_use" else name, "arguments": block.get("input"), **server}
+    return _present({"type": "server_tool_call", "id": block.get("id")}, name=name, server_tool_call=details)
+
+
+def _server_result(kind: str, block: Mapping[str, Any]) -> Part:
+    name = kind.removesuffix(_SERVER_RESULT_SUFFIX)
+    response = {"type": name, "content": block.get("content")}
+    return _present(
+        {"type": "server_tool_call_response", "id": block.get("tool_use_id")}, server_tool_call_response=response
+    )
+
+
+def _source_part(kind: str, block: Mapping[str, Any]) -> Part:
+    source = plain(block.get("source") or {})
+    shape = source.get("type")
+    head: Part = _present({"modality": kind}, mime_type=source.get("media_type"))
+    if shape == "base64":
+        data = _base64_text(source.get("data"))
+        return {"type": "blob", **head, "content": data} if data is not None else dict(block)
+    if shape == "url":
+        return {"type": "uri", **head, "uri": source.get("url")}
+    if shape == "file":
+        return {"type": "file", **head, "file_id": source.get("file_id")}
+    if shape == "text":
+        return {"type": "text", "content": source.get("data", "")}
+    if shape == "content":
+        return {"type": kind, "content": parts(source.get("content", ()))}
+    return dict(block)
+
+
+def _base64_text(data: Any) -> str | None:
+    """Return the base64 text of what the SDK accepts as data; None for a file object, which can be read only once."""
+    if isinstance(data, str):
+        return data
+    if isinstance(data, Path):
+        return base64.b64encode(data.read_bytes()).decode()
+    if isinstance(data, bytes | bytearray):
+        return base64.b64encode(data).decode()
+    return None
+
+
+def _present(head: Part, **fields: Any) -> Part:
+    """Return `head` with those `fields` that there are."""
+    return {**head, **{name: value for name, value in fields.items() if value is not None}}
