@@ -2,6 +2,7 @@
 
     SpanledgerError
     ├── ConfigurationError   a setting is wrong: the variable, the value, what is accepted
+    ├── UsageError           a command or call was asked for something that it does not do
     ├── DataError            bytes or values that break a format
     │   ├── CanonicalError       a value has no place in the envelope profile
     │   ├── SpoolError           a spool file holds something else than what a writer leaves there
@@ -24,6 +25,10 @@ class SpanledgerError(Exception):
 
 class ConfigurationError(SpanledgerError):
     """A setting has a value that is not accepted."""
+
+
+class UsageError(SpanledgerError):
+    """A command or call was asked for something that it does not do."""
 
 
 class DataError(SpanledgerError):

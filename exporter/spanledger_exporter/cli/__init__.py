@@ -4,18 +4,22 @@ Each command is a module `spanledger_exporter.cli.<name>_command` with two funct
 `add_arguments(parser: argparse.ArgumentParser) -> None` and `run(arguments: argparse.Namespace) -> int`.
 Only the named command's module is imported, so that `spanledger --help` stays fast.
 Data goes to stdout, talk to stderr. Exit status: 0 done · 1-3 the command's own verdict · 64 wrong usage ·
-69 the store or a service is unavailable · 78 wrong configuration.
+69 the store or a service is unavailable · 78 wrong configuration. Wrong usage never looks like a verdict.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import NoReturn
 
-from spanledger_exporter.errors import ConfigurationError, SpanledgerError
+from spanledger_exporter.errors import ConfigurationError, SpanledgerError, UsageError
 
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
@@ -23,6 +27,7 @@ EXIT_CONFIGURATION = 78
 
 COMMANDS = {
     "init": "make or migrate the tables, or print the statements",
+    "collector": "receive spans over OTLP and keep the store",
     "ship": "send what is in the spool to the store",
     "seal": "fold shipped rows into the log and sign a checkpoint",
     "verify": "prove that nothing was changed, removed or added",
@@ -43,44 +48,90 @@ COMMANDS = {
     "tools": "the inventory of tools in use",
     "retrievals": "the inventory of retrieval indexes in use",
     "policies": "the inventory of policies in use",
-    "collector": "take OTLP over HTTP and gRPC, and own the embedded store",
+    "hold": "place or lift a legal hold",
+    "retain": "apply retention",
+    "erase": "erase a subject's personal data",
     "console": "serve the web console",
     "doctor": "say what works, what does not, and what to do",
 }
 
 
+class CommandParser(argparse.ArgumentParser):
+    """Ends with 64 where argparse ends with 2, which would read as the verdict "incomplete"."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to get help."""
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n`{self.prog} --help` says more\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="spanledger",
-        description="Audit trail of AI calls: ship, seal, verify, read.",
-        epilog="commands:\n" + "".join(f"  {name:<12}{line}\n" for name, line in COMMANDS.items()),
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        _door().print_help()
+        return 0
+    if arguments[0] in {"-V", "--version"}:
+        print(f"spanledger {version('spanledger')}")  # noqa: T201
+        return 0
+    name = arguments[0]
+    if name not in available_commands():
+        _door().error(_unknown(name))
+    module = importlib.import_module(_module(name))
+    parser = CommandParser(
+        prog=f"spanledger {name}",
+        description=COMMANDS[name],
+        epilog=getattr(module, "EPILOG", None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", metavar="COMMAND", choices=list(COMMANDS), help="one of the commands below")
-    if not arguments or arguments[0].startswith("-"):
-        parser.parse_args(arguments or ["--help"])
-    name = parser.parse_args(arguments[:1]).command
-    module = importlib.import_module(f"spanledger_exporter.cli.{name}_command")
-    command = argparse.ArgumentParser(
-        prog=f"spanledger {name}", description=COMMANDS[name], formatter_class=argparse.RawDescriptionHelpFormatter
+    module.add_arguments(parser)
+    return _run(module.run, parser.parse_args(arguments[1:]))
+
+
+def available_commands() -> dict[str, str]:
+    """Return the commands whose module this installation has, with their line of help."""
+    return {name: line for name, line in COMMANDS.items() if find_spec(_module(name)) is not None}
+
+
+def _module(name: str) -> str:
+    return f"spanledger_exporter.cli.{name}_command"
+
+
+def _door() -> CommandParser:
+    lines = "".join(f"  {name:<12}{line}\n" for name, line in available_commands().items())
+    parser = CommandParser(
+        prog="spanledger",
+        usage="spanledger COMMAND [options]",
+        description="Audit trail of AI calls: ship, seal, verify, read.",
+        epilog=f"commands:\n{lines}\nexample:\n  spanledger timeline --case CASE-1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    module.add_arguments(command)
-    return _run(module.run, command.parse_args(arguments[1:]))
+    parser.add_argument("-V", "--version", action="store_true", help="print the version")
+    return parser
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, available_commands(), n=1)
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    return f"expected a command, got {name!r}{hint}"
 
 
 def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     try:
         return run(arguments)
+    except UsageError as error:
+        return _say(error, EXIT_USAGE)
     except ConfigurationError as error:
-        print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_CONFIGURATION
+        return _say(error, EXIT_CONFIGURATION)
     except SpanledgerError as error:
-        print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_UNAVAILABLE
+        return _say(error, EXIT_UNAVAILABLE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: `| head`
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _say(error: Exception, status: int) -> int:
+    print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+    return status

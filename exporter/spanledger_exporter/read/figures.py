@@ -1,0 +1,46 @@
+"""Figures for people: times with their zone, durations, money."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
+
+
+def format_time(moment: datetime, *, utc: bool) -> str:
+    """Return a time for people, with its zone: `2026-11-02 09:00:00.123 +01:00`, or `… UTC`."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    shown = aware.astimezone(UTC if utc else None)
+    zone = "UTC" if utc else shown.strftime("%:z") if sys.version_info >= (3, 12) else _offset(shown)
+    return f"{shown:%Y-%m-%d %H:%M:%S}.{shown.microsecond // 1000:03} {zone}"
+
+
+def _offset(moment: datetime) -> str:
+    text = moment.strftime("%z")
+    return f"{text[:3]}:{text[3:]}"
+
+
+def format_duration(milliseconds: float | None) -> str:
+    """Return a duration for people: `12 ms`, `2.40 s`, `3 min 20 s`, `2 h 5 min`."""
+    if milliseconds is None:
+        return ""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms" if milliseconds >= 10 or milliseconds == 0 else f"{milliseconds:.1f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def format_money(usd: Decimal | str | None) -> str:
+    """Return US dollars for people; empty when the price is unknown, never `$0` for it."""
+    if usd is None or usd == "":
+        return ""
+    amount = Decimal(usd)
+    if amount == 0 or abs(amount) >= 1:
+        return f"${amount:,.2f}"
+    return f"${amount.quantize(Decimal('0.0001')) if abs(amount) >= Decimal('0.001') else amount.normalize():f}"
