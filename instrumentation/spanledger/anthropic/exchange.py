@@ -22,7 +22,7 @@ _INFERENCE_PATH = "/v1/messages"
 class MessageExchange:
     """One request for a message, and how its answer is read."""
 
-    __slots__ = ("arguments", "is_stream", "request")
+    __slots__ = ("arguments", "arrived", "is_stream", "request")
 
     sync_observer = StreamObserver
     async_observer = AsyncStreamObserver
@@ -31,6 +31,20 @@ class MessageExchange:
         self.request = request
         self.arguments = arguments
         self.is_stream = is_stream
+        self.arrived: Any = None
+        """The message, once it is there: the caller's own output format may still fail on it."""
+
+    def watch_parser(self, options: Any) -> None:
+        """See the message before `options.post_parser` turns it into what the caller asked for."""
+        parser = options.post_parser
+        if not callable(parser):
+            return
+
+        def parse(message: Any) -> Any:
+            self.arrived = message
+            return parser(message)
+
+        options.post_parser = parse
 
     def result(self, response: Any) -> InvocationResult:
         """Read a whole message."""
@@ -55,4 +69,6 @@ def open_exchange(
     keep_iterators(options)
     is_stream = bool(kwargs.get("stream"))
     request = read_request(client, given_body(options), is_stream=is_stream, call_site=call_site)
-    return MessageExchange(request, kwargs, is_stream=is_stream)
+    exchange = MessageExchange(request, kwargs, is_stream=is_stream)
+    exchange.watch_parser(options)
+    return exchange

@@ -17,6 +17,7 @@ from spanledger.invocation.abandoned import end_from_finaliser, end_waiting
 from spanledger.invocation.call import Call, failed
 from spanledger.invocation.call_site import find_call_site
 from spanledger.invocation.faults import report_once
+from spanledger.invocation.raw_body import parsed_now
 from spanledger.invocation.raw_response import is_raw_response, observe_raw_response
 from spanledger.invocation.stream import AsyncStreamObserver, StreamObserver, StreamReducer, observe_stream
 from spanledger.invocation.telemetry import Telemetry
@@ -67,7 +68,7 @@ def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> 
         try:
             response = _send(exchange, wrapped, args)
         except BaseException as error:
-            call.fail(error)
+            _fail(exchange, call, error)
             raise
         finally:
             detach(token)
@@ -101,7 +102,7 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
             end_from_finaliser(lambda: call.finish(result))
             raise
         except BaseException as error:
-            call.fail(error)
+            _fail(exchange, call, error)
             raise
         finally:
             _detach(token)
@@ -156,24 +157,40 @@ def _settle(exchange: Exchange, call: Call, response: Any) -> None:
         else:
             _settle_answer(exchange, call, response)
     except Exception as error:
-        report_once("read an answer", error)
-        call.finish(InvocationResult(outcome="success"))
+        _settle_unread(exchange, call, error)
     end_waiting()
 
 
+def _settle_unread(exchange: Exchange, call: Call, error: Exception) -> None:
+    """End a call whose answer could not be read, with what arrived before a parser of the caller's own failed on it."""
+    arrived = getattr(exchange, "arrived", None)
+    if arrived is None:
+        report_once("read an answer", error)
+    call.finish(InvocationResult(outcome="success") if arrived is None else exchange.result(arrived))
+
+
+def _fail(exchange: Exchange, call: Call, error: BaseException) -> None:
+    """End the call with `error`; an answer that had arrived before was paid for, and is recorded."""
+    arrived = getattr(exchange, "arrived", None)
+    try:
+        partial = None if arrived is None else exchange.result(arrived)
+    except Exception as unread:
+        report_once("read an answer", unread)
+        partial = None
+    call.fail(error, partial)
+
+
 def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
-    """Give a raw answer whose body is here already ends the call; otherwise parsing, closing or dropping it does."""
-
-    def settle(call: Call, parsed: Any) -> None:
-        _settle(exchange, call, parsed)
-
-    parsed = None if exchange.is_stream or not _has_body(response) else response.parse()
-    if parsed is None or hasattr(parsed, "__await__"):
-        if parsed is not None:
-            parsed.close()
-        observe_raw_response(response, call, settle)
+    """End the call at once if the body is here already; otherwise parsing, reading, closing or dropping it does."""
+    if exchange.is_stream or not _has_body(response):
+        observe_raw_response(
+            response,
+            call,
+            lambda call, parsed: _settle(exchange, call, parsed),
+            lambda call, error: _fail(exchange, call, error),
+        )
     else:
-        _settle_answer(exchange, call, parsed)
+        _settle_answer(exchange, call, parsed_now(response))
 
 
 def _settle_answer(exchange: Exchange, call: Call, response: Any) -> None:

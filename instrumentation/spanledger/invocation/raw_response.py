@@ -1,7 +1,8 @@
 """Observes `with_raw_response` and `with_streaming_response`: an answer is parsed when the caller parses it.
 
 The caller keeps the library's own response object. Its `parse` is replaced on the instance: what the caller
-parses is what we read. A response that is closed, or dropped, without being parsed ends the call with what is known.
+parses is what we read. A caller who takes bytes, lines or JSON instead ends the call with what was in them
+(`raw_body`), and a response that is dropped unread ends it with nothing.
 """
 
 from __future__ import annotations
@@ -14,45 +15,60 @@ from typing import Any
 from spanledger.invocation.abandoned import end_from_finaliser
 from spanledger.invocation.call import Call
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.stream import hook_close
-from spanledger_semconv.invocation import InvocationResult, Outcome
+from spanledger.invocation.raw_body import BodyTap, parsed_now
+from spanledger.invocation.stream import AsyncStreamObserver, StreamObserver, hook_close
+from spanledger_semconv.invocation import InvocationResult
 
 Settle = Callable[[Call, Any], None]
 """Ends the call with a parsed response, or has a parsed stream end it."""
+
+Fail = Callable[[Call, BaseException], None]
+"""Ends the call with an exception that parsing raised, and with what had arrived until then."""
 
 
 class _ParseWatcher:
     """Waits for the first `parse`, `close` or disappearance of one raw response."""
 
-    __slots__ = ("__weakref__", "_call", "_is_taken", "_response", "_settle", "_unhook")
+    __slots__ = ("__weakref__", "_call", "_fail", "_is_taken", "_response", "_settle", "_tap", "_unhook")
 
-    def __init__(self, response: Any, call: Call, settle: Settle) -> None:
+    def __init__(self, response: Any, call: Call, settle: Settle, fail: Fail) -> None:
         self._response = weakref.ref(response)
         self._call = call
         self._settle = settle
+        self._fail = fail
         self._is_taken = False  # whether a parsed stream has taken the call over
+        self._tap = BodyTap(response.http_response, call)
         self._unhook: Callable[[], None] | None = hook_close(response.http_response, self)
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         response = self._response()
         assert response is not None  # noqa: S101  # it holds this method, and is being asked
-        parsed = type(response).parse(response, *args, **kwargs)
+        self._tap.remove()
+        is_read = self._is_taken
+        self._is_taken = True  # a parse that reads the body closes it: that is no early close
+        try:
+            parsed = type(response).parse(response, *args, **kwargs)
+        except BaseException as error:
+            self._fail(self._call, error)
+            raise
         if inspect.isawaitable(parsed):
-            return self._parse_awaited(parsed)
-        self._take(parsed)
+            return self._parse_awaited(parsed, is_read=is_read)
+        self._take(parsed, is_read=is_read)
         return parsed
 
-    async def _parse_awaited(self, pending: Any) -> Any:
-        parsed = await pending
-        self._take(parsed)
+    async def _parse_awaited(self, pending: Any, *, is_read: bool) -> Any:
+        try:
+            parsed = await pending
+        except BaseException as error:
+            self._fail(self._call, error)
+            raise
+        self._take(parsed, is_read=is_read)
         return parsed
 
-    def _take(self, parsed: Any) -> None:
-        if self._is_taken or not self._call.is_open:
-            return
-        self._is_taken = True
-        self._remove_hook()
-        self._settle(self._call, parsed)
+    def _take(self, parsed: Any, *, is_read: bool) -> None:
+        self._remove_hooks()
+        if not is_read and self._call.is_open:
+            self._settle(self._call, parsed)
 
     def closed(self) -> None:
         """End the call: the caller closed the response without parsing it."""
@@ -60,30 +76,29 @@ class _ParseWatcher:
             self._end()
 
     def _end(self) -> None:
+        """Read what the caller read; whether it is whole, the HTTP response knows only after this."""
         self._is_taken = True
-        self._remove_hook()
+        self._remove_hooks()
         response = self._response()
-        http_response = getattr(response, "http_response", None)
-        if getattr(http_response, "_content", None) is not None and not getattr(response, "_is_sse_stream", False):
-            self._settle_read_body(response)
+        twin = None if response is None else self._tap.twin(response)
+        if twin is None:
+            self._call.finish(InvocationResult(outcome="cancelled"))
             return
-        outcome: Outcome = "success" if getattr(http_response, "is_stream_consumed", False) else "cancelled"
-        self._call.finish(InvocationResult(outcome=outcome))
-
-    def _settle_read_body(self, response: Any) -> None:
-        """Parse a body that is in memory because the caller read it: that touches nothing."""
         try:
-            parsed = type(response).parse(response)
-            if inspect.iscoroutine(parsed):
-                parsed.close()
-                self._call.finish(InvocationResult(outcome="success"))
-            else:
-                self._settle(self._call, parsed)
-        except Exception as error:
+            self._settle_twin(twin)
+        except Exception as error:  # half a JSON document, a cut compressed body: read by nobody
             report_once("parse a raw response", error)
-            self._call.finish(InvocationResult(outcome="success"))
+            self._call.finish(InvocationResult(outcome="cancelled", time_to_first_chunk_s=self._call.first_chunk_s))
 
-    def _remove_hook(self) -> None:
+    def _settle_twin(self, twin: Any) -> None:
+        parsed = parsed_now(twin)
+        self._settle(self._call, parsed)
+        observation = getattr(parsed, "_iterator", None)
+        if isinstance(observation, StreamObserver | AsyncStreamObserver):
+            observation.replay()
+
+    def _remove_hooks(self) -> None:
+        self._tap.remove()
         unhook, self._unhook = self._unhook, None
         if unhook is not None:
             unhook()
@@ -99,6 +114,6 @@ def is_raw_response(response: Any) -> bool:
     return hasattr(response, "http_response") and callable(getattr(response, "parse", None))
 
 
-def observe_raw_response(response: Any, call: Call, settle: Settle) -> None:
+def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail) -> None:
     """Have `response` end `call` when it is parsed, closed or dropped."""
-    vars(response)["parse"] = _ParseWatcher(response, call, settle).parse
+    vars(response)["parse"] = _ParseWatcher(response, call, settle, fail).parse

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from spanledger.invocation.abandoned import end_from_finaliser
 from spanledger.invocation.call import Call
 from spanledger.invocation.faults import report_once
+from spanledger.invocation.raw_body import remaining_chunks
 from spanledger_semconv.invocation import InvocationResult, Outcome
 
 _CHUNKS_IN_MEMORY = 512
@@ -88,6 +89,15 @@ class _Observation:
         """End the call: the caller closed the stream, early unless the provider had finished."""
         if not self.is_reading:
             self._end(self._result_so_far)
+
+    def replay(self) -> None:
+        """Read a stream whose bytes are all in memory, and end the call with what was in it."""
+        try:
+            for chunk in remaining_chunks(self._inner):
+                self._keep(chunk)
+        except Exception as error:  # an error event of the provider, which the caller saw as text
+            self.broke(error)
+        self.closed()
 
     def _end(self, build: Callable[[], InvocationResult]) -> None:
         call = self._call

@@ -1,0 +1,103 @@
+"""Reads what a caller read itself: the bytes of a raw response, parsed once more by the client library.
+
+A caller of `with_streaming_response` may take lines, bytes or JSON and never ask for the parsed answer. The bytes are
+kept as they pass, and when the response is closed a twin of it, with the same bytes and no connection, is parsed by
+the library's own code. The caller's response is not touched; nothing is kept once the caller parses it itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from copy import copy
+from time import perf_counter
+from typing import Any
+
+from spanledger.invocation.call import Call
+
+
+class BodyTap:
+    """Keeps the raw bytes of one HTTP response while its caller reads them."""
+
+    __slots__ = ("_call", "_hooked", "_http_response", "_pieces", "is_whole")
+
+    def __init__(self, http_response: Any, call: Call) -> None:
+        self._http_response = http_response
+        self._call = call
+        self._pieces: list[bytes] = []
+        self.is_whole = False
+        self._hooked = vars(http_response)
+        self._hooked["iter_raw"] = self._iter_raw
+        self._hooked["aiter_raw"] = self._aiter_raw
+
+    def _iter_raw(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        for piece in type(self._http_response).iter_raw(self._http_response, *args, **kwargs):
+            self._keep(piece)
+            yield piece
+
+    async def _aiter_raw(self, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        inner = type(self._http_response).aiter_raw(self._http_response, *args, **kwargs)
+        async with contextlib.aclosing(inner):
+            async for piece in inner:
+                self._keep(piece)
+                yield piece
+
+    def _keep(self, piece: bytes) -> None:
+        if self._call.first_chunk_s is None:
+            self._call.first_chunk_s = perf_counter() - self._call.started_s
+        self._pieces.append(piece)
+
+    def remove(self) -> None:
+        """Stop keeping: the library parses the response, or it is closed."""
+        self._hooked.pop("iter_raw", None)
+        self._hooked.pop("aiter_raw", None)
+
+    def twin(self, response: Any) -> Any:
+        """Return a raw response like `response` whose body is what was kept; None when nothing was read."""
+        if not self._pieces:
+            return None
+        http_response = self._http_response
+        twin = copy(response)
+        vars(twin).pop("parse", None)
+        twin._parsed_by_type = {}  # noqa: SLF001  # the copy shares it with the original, whose answer is its own
+        twin.http_response = type(http_response)(
+            http_response.status_code,
+            headers=http_response.headers,
+            content=b"".join(self._pieces),
+            request=http_response.request,
+        )
+        return twin
+
+
+def parsed_now(response: Any) -> Any:
+    """Return what a raw response whose body is in memory parses to, from sync and async clients alike."""
+    parsed = type(response).parse(response)
+    return run_without_waiting(parsed) if hasattr(parsed, "__await__") else parsed
+
+
+def run_without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that has nothing to wait for; raises RuntimeError if it waits after all."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    coroutine.close()
+    raise RuntimeError("expected a body in memory to be parsed without waiting, got a coroutine that waits")
+
+
+def remaining_chunks(iterator: Any) -> Iterator[Any]:
+    """Yield the chunks of a library's stream iterator whose bytes are all in memory, sync or async."""
+    if not hasattr(iterator, "__anext__"):
+        yield from iterator
+        return
+    step: Callable[[], Coroutine[Any, Any, Any]] = iterator.__anext__
+    while True:
+        try:
+            chunk = run_without_waiting(_awaited(step))
+        except StopAsyncIteration:
+            return
+        yield chunk
+
+
+async def _awaited(step: Callable[[], Any]) -> Any:
+    return await step()
