@@ -1,4 +1,4 @@
-"""Digests that give a version to what has none: tool definitions and prompts.
+"""Digests that give a version to what has none, for example tool definitions.
 
     digest = lower-case hex SHA-256 of JSON with sorted keys, no white space, UTF-8
 
@@ -8,15 +8,22 @@ Two definitions with the same content have the same digest, whatever the order o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
+
+import orjson
+
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 
 def json_digest(value: Any) -> str:
     """Return the digest of any JSON value; what JSON cannot hold counts by its text."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        data = orjson.dumps(value, default=str, option=_CANONICAL)
+    except TypeError:  # a lone surrogate, or an integer beyond 64 bits
+        data = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+    return sha256(data).hexdigest()
 
 
 def text_digest(text: str) -> str:
@@ -25,11 +32,8 @@ def text_digest(text: str) -> str:
 
 
 def tool_digests(definitions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the digest of every tool definition that has a name, by name (a provider's own tool counts by its type)."""
-    named = ((definition.get("name") or definition.get("type"), definition) for definition in definitions)
-    return {str(name): json_digest(definition) for name, definition in named if name}
-
-
-def prompt_digest(system_instructions: Sequence[Mapping[str, Any]], stable_parts: Sequence[Mapping[str, Any]]) -> str:
-    """Return the digest of a request's system instructions and of its parts that do not change from call to call."""
-    return json_digest([list(system_instructions), list(stable_parts)])
+    """Return the digest of each definition by the tool's name, or by its type where it has no name."""
+    return {
+        str(definition.get("name") or definition.get("type") or "tool"): json_digest(definition)
+        for definition in definitions
+    }

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spanledger_exporter.normalise.dialects.span_facts import SpanEvent, SpanFacts, as_list, mapping, parsed, rename
+from spanledger_exporter.normalise.dialects.span_facts import (
+    SpanEvent,
+    SpanFacts,
+    as_list,
+    mapping,
+    parsed,
+    part_of,
+    rename,
+)
 from spanledger_semconv import attributes as keys
 
 _NAMES = {
@@ -135,14 +143,13 @@ def _block(item: Any) -> dict[str, Any]:
     if not block:
         return {"type": "text" if isinstance(item, str) else "json", "content": item}
     if kind in ("text", "input_text", "output_text") and "text" in block:
-        return {**block, "type": "text", "content": block.pop("text")}
+        return part_of(block, "text", text="content")
     if kind == "thinking":
-        return {**block, "type": "reasoning", "content": block.pop("thinking", "")}
+        return part_of(block, "reasoning", thinking="content")
     if kind == "tool_use":
-        return {**block, "type": "tool_call", "arguments": block.pop("input", None)}
+        return part_of(block, "tool_call", input="arguments")
     if kind == "tool_result":
-        response = block.pop("content", None)
-        return {**block, "type": "tool_call_response", "id": block.pop("tool_use_id", None), "response": response}
+        return part_of(block, "tool_call_response", tool_use_id="id", content="response")
     if kind == "image_url":
         return {"type": "uri", "modality": "image", "uri": str(mapping(block["image_url"]).get("url", ""))}
     return block if kind else {"type": "json", "content": block}

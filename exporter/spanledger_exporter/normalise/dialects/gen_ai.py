@@ -83,10 +83,12 @@ def _take_usage(attributes: dict[str, Any]) -> Usage | None:
 def _take_count(attributes: dict[str, Any], key: str) -> int | None:
     """Take an integer; anything else stays where it was."""
     value = attributes.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or value != int(value):
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         return None
     del attributes[key]
-    return int(value)
+    return value
 
 
 # Content.

@@ -16,6 +16,7 @@ from spanledger_exporter.normalise.dialects.span_facts import (
     mapping,
     object_at,
     parsed,
+    part_of,
     rename,
     take_tree,
 )
@@ -157,9 +158,9 @@ def _content(item: dict[str, Any]) -> dict[str, Any]:
     part = mapping(item.pop("message_content", None)) | item
     kind = part.pop("type", "text")
     if kind == "text":
-        return {**part, "type": "text", "content": part.pop("text", "")}
+        return part_of(part, "text", text="content")
     if kind == "reasoning":
-        return {**part, "type": "reasoning", "content": part.pop("text", "")}
+        return part_of(part, "reasoning", text="content")
     for modality in ("image", "audio", "video", "document", "file"):
         inner = mapping(mapping(part.get(modality)).get(modality))
         if "url" in inner:
@@ -192,7 +193,7 @@ def _tool(item: dict[str, Any]) -> dict[str, Any]:
     if function:
         return {"type": "function", **function}
     if "input_schema" in schema:
-        return {"type": "function", **schema, "parameters": schema.pop("input_schema")}
+        return part_of(schema, "function", input_schema="parameters")
     return {"type": "function", **schema} if schema else item
 
 
@@ -212,9 +213,8 @@ def _document(item: dict[str, Any]) -> dict[str, Any]:
 
 def _take_embeddings(attributes: dict[str, Any]) -> None:
     """Take the embedded texts; the vectors stay among the attributes."""
-    texts: list[dict[str, Any]] = []
-    for key in sorted(k for k in attributes if k.startswith("embedding.embeddings.") and k.endswith(".text")):
-        texts.append({"role": "user", "parts": [{"type": "text", "content": attributes.pop(key)}]})
+    found = sorted(k for k in attributes if k.startswith("embedding.embeddings.") and k.endswith(".text"))
+    texts = [{"role": "user", "parts": [{"type": "text", "content": attributes.pop(key)}]} for key in found]
     if texts:
         attributes.setdefault(keys.GEN_AI_INPUT_MESSAGES, texts)
 

@@ -14,6 +14,7 @@ from spanledger_exporter.normalise.dialects.span_facts import (
     as_list,
     mapping,
     parsed,
+    part_of,
     rename,
     take_tree,
 )
@@ -111,7 +112,7 @@ def _message(item: dict[str, Any], *, role: str) -> dict[str, Any]:
     parts = _parts(content)
     if call_id is not None:
         parts = [{"type": "tool_call_response", "id": call_id, "response": content}]
-    return {**item, "role": item.pop("role", None) or role, "parts": parts + calls}
+    return {**item, "role": item.get("role") or role, "parts": parts + calls}
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
@@ -124,7 +125,7 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 def _part(item: Any) -> dict[str, Any]:
     part = mapping(item)
     if part.get("type") == "text" and "text" in part:
-        return {**part, "content": part.pop("text")}
+        return part_of(part, "text", text="content")
     url = mapping(part.get("image_url")).get("url")
     if part.get("type") == "image_url" and isinstance(url, str):
         return {"type": "uri", "modality": "image", "uri": url}

@@ -59,7 +59,7 @@ def parsed(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than any message
         return value
 
 
@@ -98,6 +98,11 @@ def _listed(tree: Any) -> Any:
     if tree and all(key.isdecimal() for key in tree):
         return [_listed(tree[key]) for key in sorted(tree, key=int)]
     return {key: _listed(value) for key, value in tree.items()}
+
+
+def part_of(block: Mapping[str, Any], kind: str, **renamed: str) -> dict[str, Any]:
+    """Return `block` as a part of type `kind`, with fields renamed: `part_of(block, "text", text="content")`."""
+    return {"type": kind} | {renamed.get(key, key): value for key, value in block.items() if key != "type"}
 
 
 def as_list(value: Any) -> list[Any]:
