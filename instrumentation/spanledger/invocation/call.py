@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 4096
 _CALLER_GAVE_UP = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
 
+_SAID_ON_SPAN = frozenset({"cancelled", "incomplete", "escalated"})  # what a span's status cannot say
 _USAGE_ATTRIBUTES = (
     ("input_tokens", names.GEN_AI_USAGE_INPUT_TOKENS),
     ("output_tokens", names.GEN_AI_USAGE_OUTPUT_TOKENS),
@@ -150,6 +151,8 @@ def result_attributes(result: InvocationResult) -> dict[str, Any]:
         attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = result.time_to_first_chunk_s
     if result.error_type is not None:
         attributes[names.ERROR_TYPE] = result.error_type
+    if result.outcome in _SAID_ON_SPAN:
+        attributes[names.SPANLEDGER_EVENT_OUTCOME] = result.outcome
     if result.usage is not None:
         _add_usage(result.usage, attributes)
     return attributes

@@ -27,13 +27,30 @@ from spanledger_semconv.invocation import CallRefusedError, CallSite, Invocation
 class Exchange(Protocol):
     """One call of a client method: made before the request leaves, asked again when the answer is there."""
 
-    request: InvocationRequest
-    arguments: Mapping[str, Any]
-    """Keyword arguments to call the library with; the caller's own, unless something is asked for in addition."""
+    @property
+    def request(self) -> InvocationRequest:
+        """What the span starts with."""
+        raise NotImplementedError
 
-    is_stream: bool
-    sync_observer: type[StreamObserver]
-    async_observer: type[AsyncStreamObserver]
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Keyword arguments to call the library with; the caller's own, unless something is asked for in addition."""
+        raise NotImplementedError
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer comes in chunks."""
+        raise NotImplementedError
+
+    @property
+    def sync_observer(self) -> type[StreamObserver]:
+        """What observes a sync stream."""
+        raise NotImplementedError
+
+    @property
+    def async_observer(self) -> type[AsyncStreamObserver]:
+        """What observes an async stream."""
+        raise NotImplementedError
 
     def result(self, response: Any) -> InvocationResult:
         """Read a whole answer."""

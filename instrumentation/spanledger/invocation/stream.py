@@ -29,7 +29,7 @@ _CHUNKS_IN_MEMORY = 512
 class StreamReducer(Protocol):
     """Folds the chunks of one stream into its result."""
 
-    def add(self, chunk: Any) -> None:
+    def add(self, chunk: Any, /) -> None:
         """Take one chunk; called in order, some time after the caller got it."""
 
     def is_complete(self) -> bool:

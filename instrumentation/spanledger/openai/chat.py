@@ -1,0 +1,275 @@
+"""Chat completions: `create` and `parse`, whole and streamed (`stream()` goes through `create`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from spanledger.invocation import AsyncStreamObserver, Deferred, StreamObserver
+from spanledger.openai import include_usage
+from spanledger.openai.chat_messages import (
+    as_sequence,
+    chat_prompt_digest,
+    chat_tool_digests,
+    finish_reason,
+    input_messages,
+    output_messages,
+    tool_definitions,
+)
+from spanledger.openai.parameters import add_given, add_server, field, given, server_of
+from spanledger.openai.parts import Part, text_part, tool_call_part
+from spanledger.openai.usage import chat_usage
+from spanledger_semconv import attributes as names
+from spanledger_semconv.invocation import (
+    CallSite,
+    InvocationRequest,
+    InvocationResult,
+    Outcome,
+    PromptIdentity,
+)
+
+SCALAR_PARAMETERS = (
+    ("temperature", names.GEN_AI_REQUEST_TEMPERATURE),
+    ("top_p", names.GEN_AI_REQUEST_TOP_P),
+    ("presence_penalty", names.GEN_AI_REQUEST_PRESENCE_PENALTY),
+    ("frequency_penalty", names.GEN_AI_REQUEST_FREQUENCY_PENALTY),
+    ("seed", names.GEN_AI_REQUEST_SEED),
+    ("reasoning_effort", names.GEN_AI_REQUEST_REASONING_LEVEL),
+)
+_OUTPUT_TYPES = {"json_object": "json", "json_schema": "json"}
+_API_TYPE = "chat_completions"
+
+
+class ChatExchange:
+    """One chat completion."""
+
+    __slots__ = ("_own_arguments", "_server", "arguments", "async_observer", "is_stream", "request", "sync_observer")
+
+    def __init__(
+        self, resource: Any, arguments: Mapping[str, Any], site: CallSite | None, *, asks_for_usage: bool
+    ) -> None:
+        provider, host, port = server_of(resource)
+        self._server = (host, port)
+        self._own_arguments = arguments
+        self.arguments = arguments
+        self.is_stream = bool(given(arguments, "stream"))
+        self.sync_observer: type[StreamObserver] = StreamObserver
+        self.async_observer: type[AsyncStreamObserver] = AsyncStreamObserver
+        if self.is_stream and asks_for_usage:
+            self._ask_for_usage()
+        self.request = _chat_request(arguments, provider, self._server, site)
+
+    def _ask_for_usage(self) -> None:
+        arguments = include_usage.with_usage(self.arguments, self._server)
+        if arguments is not None:
+            self.arguments = arguments
+            self.sync_observer = include_usage.UsageHidingObserver
+            self.async_observer = include_usage.AsyncUsageHidingObserver
+
+    def without_additions(self, error: BaseException) -> Mapping[str, Any] | None:
+        """Give the caller's own arguments if the server refused to be asked for usage."""
+        if self.arguments is self._own_arguments or not include_usage.remember_refusal(error, self._server):
+            return None
+        self.sync_observer, self.async_observer = StreamObserver, AsyncStreamObserver
+        return self._own_arguments
+
+    def result(self, response: Any) -> InvocationResult:
+        """Read a whole answer."""
+        choices = getattr(response, "choices", None) or ()
+        return InvocationResult(
+            outcome="success",
+            response_id=getattr(response, "id", None),
+            model=getattr(response, "model", None),
+            finish_reasons=[choice.finish_reason or "error" for choice in choices],
+            usage=chat_usage(getattr(response, "usage", None)),
+            output_messages=Deferred(lambda: output_messages(choices)),
+            attributes=response_attributes(response),
+        )
+
+    def reducer(self) -> ChatReducer:
+        """Give what folds the chunks of a streamed answer."""
+        return ChatReducer()
+
+
+def open_chat(*, asks_for_usage: bool) -> Callable[..., ChatExchange]:
+    """Give the function that describes one chat completion."""
+
+    def open_exchange(
+        resource: Any, _args: tuple[Any, ...], arguments: dict[str, Any], site: CallSite | None
+    ) -> ChatExchange:
+        return ChatExchange(resource, arguments, site, asks_for_usage=asks_for_usage)
+
+    return open_exchange
+
+
+def _chat_request(
+    arguments: Mapping[str, Any], provider: str, server: tuple[str | None, int | None], site: CallSite | None
+) -> InvocationRequest:
+    messages = as_sequence(arguments.get("messages"))
+    model = given(arguments, "model")
+    tools = given(arguments, "tools")
+    return InvocationRequest(
+        operation="chat",
+        provider=provider,
+        model=model if isinstance(model, str) else None,
+        attributes=_request_attributes(arguments, server),
+        input_messages=Deferred(lambda: input_messages(messages)),
+        tool_definitions=Deferred(lambda: tool_definitions(tools)) if tools is not None else (),
+        tools=chat_tool_digests(tools),
+        prompt=PromptIdentity(digest=chat_prompt_digest(messages, arguments)),
+        call_site=site,
+    )
+
+
+def _request_attributes(arguments: Mapping[str, Any], server: tuple[str | None, int | None]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {names.OPENAI_API_TYPE: _API_TYPE}
+    add_server(attributes, *server)
+    add_given(arguments, SCALAR_PARAMETERS, attributes)
+    add_limits(arguments, attributes)
+    output_type = _output_type(given(arguments, "response_format"))
+    if output_type is not None:
+        attributes[names.GEN_AI_OUTPUT_TYPE] = output_type
+    return attributes
+
+
+def add_limits(arguments: Mapping[str, Any], attributes: dict[str, Any]) -> None:
+    """Set what chat and legacy completions share: token limit, stop sequences, choices, tier, streaming."""
+    body = given(arguments, "extra_body")
+    body = body if isinstance(body, Mapping) else {}
+    for limit in (
+        given(arguments, "max_completion_tokens"),
+        given(arguments, "max_tokens"),
+        given(body, "max_completion_tokens"),
+    ):
+        if limit is not None:
+            attributes[names.GEN_AI_REQUEST_MAX_TOKENS] = limit
+            break
+    stop = given(arguments, "stop")
+    if stop is not None:
+        attributes[names.GEN_AI_REQUEST_STOP_SEQUENCES] = (stop,) if isinstance(stop, str) else tuple(stop)
+    count = given(arguments, "n")
+    if isinstance(count, int) and count != 1:
+        attributes[names.GEN_AI_REQUEST_CHOICE_COUNT] = count
+    tier = given(arguments, "service_tier") or given(body, "service_tier")
+    if tier is not None and tier != "auto":
+        attributes[names.OPENAI_REQUEST_SERVICE_TIER] = tier
+    if given(arguments, "stream"):
+        attributes[names.GEN_AI_REQUEST_STREAM] = True
+
+
+def _output_type(response_format: Any) -> str | None:
+    """Name the kind of output that was asked for; a class means structured output."""
+    if response_format is None:
+        return None
+    if isinstance(response_format, type):
+        return "json"
+    kind = response_format if isinstance(response_format, str) else field(response_format, "type")
+    return _OUTPUT_TYPES.get(kind, kind) if isinstance(kind, str) else None
+
+
+def response_attributes(response: Any) -> dict[str, Any]:
+    """Give what a whole answer, or the chunks of a stream, say about the service that made it."""
+    attributes: dict[str, Any] = {}
+    tier = getattr(response, "service_tier", None)
+    if tier:
+        attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier
+    fingerprint = getattr(response, "system_fingerprint", None)
+    if fingerprint:
+        attributes[names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
+    return attributes
+
+
+class _Choice:
+    """What has arrived of one choice."""
+
+    __slots__ = ("calls", "finish_reason", "refusal", "role", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.refusal: list[str] = []
+        self.calls: dict[int, list[Any]] = {}  # by index: id, name, pieces of the arguments
+        self.finish_reason: str | None = None
+        self.role: str | None = None
+
+    def add(self, delta: Any) -> None:
+        if delta.content is not None:
+            self.text.append(delta.content)
+        if delta.role:
+            self.role = delta.role
+        refusal = getattr(delta, "refusal", None)
+        if isinstance(refusal, str):
+            self.refusal.append(refusal)
+        for call in delta.tool_calls or ():
+            self._add_call(call)
+
+    def _add_call(self, delta: Any) -> None:
+        call = self.calls.setdefault(delta.index, [None, None, []])
+        call[0] = call[0] or delta.id
+        function = delta.function
+        if function is not None:
+            call[1] = call[1] or function.name
+            if function.arguments:
+                call[2].append(function.arguments)
+
+    def message(self) -> dict[str, Any]:
+        parts: list[Part] = []
+        if self.text and (text := "".join(self.text)):
+            parts.append(text_part(text))
+        if self.refusal and (refusal := "".join(self.refusal)):
+            parts.append(text_part(refusal))
+        parts += [tool_call_part(call_id, name, "".join(pieces)) for call_id, name, pieces in self.calls.values()]
+        return {
+            "role": self.role or "assistant",
+            "parts": parts,
+            "finish_reason": finish_reason(self.finish_reason),
+            "name": None,
+        }
+
+
+class ChatReducer:
+    """Folds the chunks of a streamed chat completion."""
+
+    __slots__ = ("_attributes", "_choices", "_id", "_model", "_usage")
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _Choice] = {}
+        self._attributes: dict[str, Any] = {}
+        self._id: str | None = None
+        self._model: str | None = None
+        self._usage: Any = None
+
+    def add(self, chunk: Any) -> None:
+        """Take one chunk."""
+        if self._id is None:
+            self._id = chunk.id or None
+        if self._model is None:
+            self._model = chunk.model or None
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        if chunk.service_tier is not None or chunk.system_fingerprint is not None:
+            self._attributes.update(response_attributes(chunk))
+        for choice in chunk.choices or ():
+            known = self._choices.get(choice.index)
+            if known is None:
+                known = self._choices[choice.index] = _Choice()
+            if choice.delta is not None:
+                known.add(choice.delta)
+            if choice.finish_reason:
+                known.finish_reason = choice.finish_reason
+
+    def is_complete(self) -> bool:
+        """Tell whether every choice has its finish reason."""
+        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+
+    def result(self, outcome: Outcome) -> InvocationResult:
+        """Give what arrived; nothing that the provider did not say."""
+        choices = [choice for _, choice in sorted(self._choices.items())]
+        return InvocationResult(
+            outcome=outcome,
+            response_id=self._id,
+            model=self._model,
+            finish_reasons=[choice.finish_reason for choice in choices if choice.finish_reason],
+            usage=chat_usage(self._usage),
+            output_messages=Deferred(lambda: [choice.message() for choice in choices]),
+            attributes=self._attributes,
+        )

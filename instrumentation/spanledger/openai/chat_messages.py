@@ -1,0 +1,131 @@
+"""Chat completion messages, tool definitions and prompt identity in the conventions' shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from spanledger.invocation import DeferredMapping, prompt_digest, tool_digests
+from spanledger.openai.parameters import field, given
+from spanledger.openai.parts import Part, content_parts, plain, text_part, tool_call_part
+
+Message = dict[str, Any]
+
+_INSTRUCTION_ROLES = frozenset({"system", "developer"})
+
+
+def as_sequence(value: Any) -> Sequence[Any]:
+    """Give a collection as a sequence without consuming an iterator; empty for anything else."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, str | bytes | bytearray | Mapping | Iterator) or not hasattr(value, "__iter__"):
+        return ()
+    return list(value)
+
+
+def input_messages(messages: Sequence[Any]) -> list[Message]:
+    """Give the messages of a request; one without any part is left out."""
+    return [message for item in messages if (message := _input_message(item)) is not None]
+
+
+def _input_message(message: Any) -> Message | None:
+    role = field(message, "role")
+    content = field(message, "content")
+    name = field(message, "name")
+    if role == "assistant":
+        parts = _assistant_parts(message, content)
+    elif role == "tool":
+        parts = [{"type": "tool_call_response", "id": field(message, "tool_call_id"), "response": plain(content)}]
+    else:
+        parts = content_parts(content)
+    if not parts:
+        return None
+    return {"role": str(role), "parts": parts, "name": str(name) if name is not None else None}
+
+
+def _assistant_parts(message: Any, content: Any) -> list[Part]:
+    parts = [_tool_call(call) for call in field(message, "tool_calls") or ()]
+    parts += content_parts(content)
+    refusal = field(message, "refusal")
+    if isinstance(refusal, str):
+        parts.append(text_part(refusal))
+    return parts
+
+
+def _tool_call(call: Any) -> Part:
+    function = field(call, "function")
+    if function is not None:
+        return tool_call_part(field(call, "id"), field(function, "name"), field(function, "arguments"))
+    custom = field(call, "custom")
+    return tool_call_part(field(call, "id"), field(custom, "name"), field(custom, "input"))
+
+
+def output_messages(choices: Sequence[Any]) -> list[Message]:
+    """Give the messages of a whole answer, one per choice."""
+    return [
+        {
+            "role": field(choice.message, "role") or "assistant",
+            "parts": _assistant_parts(choice.message, field(choice.message, "content")),
+            "finish_reason": finish_reason(choice.finish_reason),
+            "name": None,
+        }
+        for choice in choices
+        if choice.message
+    ]
+
+
+def finish_reason(reason: str | None) -> str:
+    """Give the conventions' name of a finish reason; `error` where one never arrived."""
+    if reason in {"tool_calls", "function_call"}:
+        return "tool_call"
+    return reason or "error"
+
+
+def tool_definitions(tools: Any) -> list[dict[str, Any]]:
+    """Give the definitions of the tools offered to the model."""
+    definitions: list[dict[str, Any]] = []
+    for tool in as_sequence(tools):
+        kind = field(tool, "type")
+        function = field(tool, "function")
+        if kind == "function" and function is not None:
+            definitions.append(
+                {
+                    "name": field(function, "name") or "",
+                    "description": field(function, "description"),
+                    "parameters": plain(field(function, "parameters")),
+                    "type": "function",
+                }
+            )
+        elif isinstance(kind, str):
+            definitions.append({"type": kind, "name": field(field(tool, kind), "name") or kind})
+    return definitions
+
+
+def chat_tool_digests(tools: Any) -> Mapping[str, str]:
+    """Give the digest of each tool as it is sent, by name, built when somebody looks."""
+    offered = as_sequence(tools)
+    if not offered:
+        return {}
+    return DeferredMapping(lambda: tool_digests([plain(_flat(tool)) for tool in offered]))
+
+
+def _flat(tool: Any) -> Any:
+    """Give what carries a tool's name: chat nests it under the tool's type."""
+    return field(tool, str(field(tool, "type"))) or tool
+
+
+def chat_prompt_digest(messages: Sequence[Any], arguments: Mapping[str, Any]) -> str:
+    """Give the digest of the instructions and the output schema of a request."""
+    instructions = [
+        text
+        for message in messages
+        if field(message, "role") in _INSTRUCTION_ROLES
+        for text in _texts(field(message, "content"))
+    ]
+    return prompt_digest(instructions, given(arguments, "response_format"))
+
+
+def _texts(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    return [part["content"] for part in content_parts(content) if part["type"] == "text"]

@@ -1,0 +1,50 @@
+"""Token usage as OpenAI reports it; what was not reported stays None."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spanledger.openai.parameters import field
+from spanledger_semconv.invocation import Usage
+
+UNKNOWN = Usage(source="unknown")
+
+
+def chat_usage(usage: Any) -> Usage | None:
+    """Read the usage of chat completions, legacy completions and embeddings."""
+    if usage is None:
+        return None
+    details_in = field(usage, "prompt_tokens_details")
+    details_out = field(usage, "completion_tokens_details")
+    return Usage(
+        input_tokens=field(usage, "prompt_tokens"),
+        output_tokens=field(usage, "completion_tokens"),
+        cache_read=field(details_in, "cached_tokens"),
+        cache_write=field(details_in, "cache_write_tokens"),
+        reasoning=field(details_out, "reasoning_tokens"),
+        other=_counts(
+            input_audio=field(details_in, "audio_tokens"),
+            output_audio=field(details_out, "audio_tokens"),
+            accepted_prediction=field(details_out, "accepted_prediction_tokens"),
+            rejected_prediction=field(details_out, "rejected_prediction_tokens"),
+        ),
+    )
+
+
+def responses_usage(usage: Any) -> Usage | None:
+    """Read the usage of the Responses API."""
+    if usage is None:
+        return None
+    details_in = field(usage, "input_tokens_details")
+    cache_write = field(details_in, "cache_write_tokens")
+    return Usage(
+        input_tokens=field(usage, "input_tokens"),
+        output_tokens=field(usage, "output_tokens"),
+        cache_read=field(details_in, "cached_tokens"),
+        cache_write=field(details_in, "cache_creation_input_tokens") if cache_write is None else cache_write,
+        reasoning=field(field(usage, "output_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _counts(**counts: Any) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if isinstance(count, int) and count}
