@@ -64,8 +64,13 @@ class StoreBusyError(StoreError):
 
 
 class StoreRefusedError(StoreError):
-    """The engine answered and said no to this statement or these rows; `code` is ClickHouse's."""
+    """The engine answered and said no to this statement or these rows.
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    `code` is ClickHouse's, where there is one. `blames_data` says that the very values are at fault: the same rows
+    would be refused by a healthy server too.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, blames_data: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.blames_data = blames_data

@@ -58,11 +58,18 @@ def find_predecessor(spool_directory: Path, *, host: str, service: str, role: st
     found = [(origin["time_ns"], chain) for chain, origin in _origins(spool_directory) if _whose(origin) == wanted]
     for _, chain in sorted(found, key=lambda pair: int(pair[0]), reverse=True):
         if not chain.is_live:
-            row = last_row(chain)
+            row = _last_row_or_none(chain)
             return (
                 None if row is None else {"chain": row.chain_id.hex(), "seq": row.seq, "row_hash": row.row_hash.hex()}
             )
     return None
+
+
+def _last_row_or_none(chain: ChainSpool) -> Row | None:
+    try:
+        return last_row(chain)
+    except FileNotFoundError:  # a shipper cleaned the chain up meanwhile: everything in it is sealed
+        return None
 
 
 def _origins(spool_directory: Path) -> list[tuple[ChainSpool, dict[str, Any]]]:
