@@ -1,0 +1,162 @@
+"""Message parts become content references (ledger.md section 5): one reference per part, in order.
+
+Rules
+- A `text` part is stored as its UTF-8 text, a `blob` part as its decoded bytes with its own media type, every other
+  part as canonical JSON. A part that has no JSON form is stored as its `repr`: something odd is better than nothing.
+- `SPANLEDGER_CONTENT`: `full` stores; `withheld` keeps the reference, class `withheld`; `none` keeps nothing at all.
+- Redaction comes before the reference.
+- One `Parts` serves one envelope: it collects the contents, and remembers whether a text had to be repaired.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
+from spanledger_exporter.redact.rules import Findings, Redactor
+
+TEXT_MEDIA: Final = "text/plain; charset=utf-8"
+JSON_MEDIA: Final = "application/json"
+BINARY_MEDIA: Final = "application/octet-stream"
+
+TEXT_TYPES: Final = frozenset({"text", "query", "draft", "final", "diff", "rationale", "template"})
+"""Types whose `content` is the whole part, and text."""
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPolicy:
+    """What happens to content. `salt` is for class `payload` once an auditor key is configured."""
+
+    mode: str = "full"
+    redactor: Redactor = field(default_factory=Redactor)
+    salt: bytes | None = None
+
+
+class Parts:
+    """Collects the contents of one envelope and gives the items that refer to them."""
+
+    __slots__ = ("contents", "policy", "sanitized")
+
+    def __init__(self, policy: ContentPolicy) -> None:
+        self.policy = policy
+        self.contents: list[Content] = []
+        self.sanitized = False
+
+    def messages(self, messages: Iterable[Any], *, content_class: ContentClass = "payload") -> list[Item]:
+        """Return one item per part of every message; `message` counts the messages from 0."""
+        if self.policy.mode == "none":
+            return []
+        items: list[Item] = []
+        for index, message in enumerate(messages):
+            for item in self._message(message, content_class):
+                item["message"] = index
+                items.append(item)
+        return items
+
+    def _message(self, message: Any, content_class: ContentClass) -> list[Item]:
+        if not isinstance(message, Mapping) or not isinstance(message.get("parts"), (list, tuple)):
+            return self.part(message, role=_role(message), content_class=content_class)
+        named = {"name": message["name"]} if isinstance(message.get("name"), str) else {}
+        role, items = _role(message), list[Item]()
+        for part in message["parts"]:
+            items += self.part(part, role=role, content_class=content_class, **named)
+        return items
+
+    def part(self, part: Any, *, role: str = "", content_class: ContentClass = "payload", **more: str) -> list[Item]:
+        """Return the item of one part, as a list: empty when content is not kept at all."""
+        kind = str(part.get("type", "message")) if isinstance(part, Mapping) else "text"
+        text = part.get("content") if isinstance(part, Mapping) else part
+        if isinstance(text, str) and (kind in TEXT_TYPES or not isinstance(part, Mapping)):
+            return self.text(text, kind, role=role, content_class=content_class, **more)
+        if kind == "blob" and (blob := _blob_bytes(text)) is not None:
+            media = str(part.get("mime_type") or BINARY_MEDIA)
+            return self._item(blob, media, kind, role=role, content_class=content_class, findings=None, **more)
+        return self.document(part, kind, role=role, content_class=content_class, **more)
+
+    def text(
+        self, text: str, kind: str, *, role: str = "", content_class: ContentClass = "payload", **more: str
+    ) -> list[Item]:
+        """Return the item of one text."""
+        if self.policy.mode == "none":
+            return []
+        findings = Findings([]) if self.policy.redactor else None
+        if findings is not None:
+            redacted = self.policy.redactor.text(text, findings)
+            text = text if findings.is_withheld else redacted
+        data = self._encoded(text)
+        return self._item(data, TEXT_MEDIA, kind, role=role, content_class=content_class, findings=findings, **more)
+
+    def document(
+        self, value: Any, kind: str, *, role: str = "", content_class: ContentClass = "payload", **more: str
+    ) -> list[Item]:
+        """Return the item of one JSON value."""
+        if self.policy.mode == "none":
+            return []
+        findings = Findings([]) if self.policy.redactor else None
+        try:
+            if findings is not None:
+                redacted = self.policy.redactor.value(value, findings)
+                value = value if findings.is_withheld else redacted
+            data, media = canonical_json(value), JSON_MEDIA
+        except Exception:  # cycles, and objects with code of their own that raises anything
+            self.sanitized = True
+            data, media = _repr_of(value), TEXT_MEDIA
+        return self._item(data, media, kind, role=role, content_class=content_class, findings=findings, **more)
+
+    def _encoded(self, text: str) -> bytes:
+        try:
+            return text.encode()
+        except UnicodeEncodeError:  # a lone surrogate
+            self.sanitized = True
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+    def _item(
+        self,
+        data: bytes,
+        media: str,
+        kind: str,
+        *,
+        role: str,
+        content_class: ContentClass,
+        findings: Findings | None,
+        **more: str,
+    ) -> list[Item]:
+        is_withheld = self.policy.mode == "withheld" or (findings is not None and findings.is_withheld)
+        salt = None if content_class == "artifact" else self.policy.salt
+        ref = content_ref(media, data, salt=salt)
+        stored: ContentClass = "withheld" if is_withheld else content_class
+        self.contents.append(Content(ref, stored, media, len(data), None if is_withheld else data))
+        item: Item = {"type": kind, "ref": ref.hex(), "bytes": len(data), "media": media, "class": stored, **more}
+        if role:
+            item["role"] = role
+        if findings is not None and findings.names:
+            item["redacted"] = findings.names
+        return [item]
+
+
+def _role(message: Any) -> str:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    return role if isinstance(role, str) else ""
+
+
+def _blob_bytes(content: Any) -> bytes | None:
+    if isinstance(content, (bytes, bytearray)):
+        return bytes(content)
+    try:
+        return b64decode(content, validate=True) if isinstance(content, str) else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _repr_of(value: Any) -> bytes:
+    try:
+        return repr(value).encode("utf-8", "backslashreplace")
+    except Exception as error:  # a value whose own repr raises: its type is what there is to keep
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>".encode()
