@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.redact.rules import Rule, parse_rules
 
 PREFIX = "SPANLEDGER_"
 FILE_NAME = "spanledger.toml"
@@ -38,6 +39,8 @@ class Settings:
     anchors: str = "directory"
     signer: str = ""
     origin: str = ""
+    clear_attributes: tuple[str, ...] = ()
+    redact: tuple[Rule, ...] = ()
 
     @property
     def spool_directory(self) -> Path:
@@ -86,6 +89,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
         anchors=values.text("ANCHORS", "directory"),
         signer=values.text("SIGNER", ""),
         origin=values.text("ORIGIN", ""),
+        clear_attributes=tuple(values.text("CLEAR_ATTRIBUTES", "").replace(",", " ").split()),
+        redact=parse_rules(values.file.get("redact", []), where=FILE_NAME),
     )
 
 

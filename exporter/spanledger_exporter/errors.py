@@ -52,7 +52,11 @@ class VerificationError(SpanledgerError):
 
 
 class RecordError(SpanledgerError):
-    """A row could not be made durable."""
+    """A row could not be made durable. `refuses_call` says whether the call that it was about must not proceed."""
+
+    def __init__(self, message: str, *, refuses_call: bool = False) -> None:
+        super().__init__(message)
+        self.refuses_call = refuses_call
 
 
 class StoreError(SpanledgerError):

@@ -66,11 +66,13 @@ class Recorder:
         role: str,
         service: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
+        on_begin: Callable[[], None] | None = None,
         clock: Callable[[], int] = time.time_ns,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings
         self.service = dict(service or {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"})
+        self._on_begin = on_begin
         self._opening = Opening(role=role, facts=dict(facts or {}))
         self._clock = clock
         self._random_bytes = random_bytes
@@ -191,10 +193,13 @@ class Recorder:
     def _guarded(self, step: Callable[[], _Result]) -> _Result:
         try:
             return step()
-        except (OSError, SpoolFullError) as error:
+        except SpoolFullError as error:
+            raise RecordError(str(error), refuses_call=self.settings.spool_quota_policy == "closed") from error
+        except OSError as error:
             raise RecordError(
                 f"expected to append to the spool in {self.settings.spool_directory}, got: {error}; "
-                f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place"
+                f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place",
+                refuses_call=self.settings.on_failure == "closed",
             ) from error
 
     def _open_chain(self) -> Chain:
@@ -210,6 +215,8 @@ class Recorder:
             chain.writer.close()
             raise
         self._chain, self._retry_at_s = chain, 0.0
+        if self._on_begin is not None:
+            self._on_begin()
         return chain
 
     def _begin_chain(self, chain: Chain) -> None:

@@ -6,56 +6,40 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spanledger_semconv import attributes as keys
+from spanledger_semconv import bodies
 from spanledger_semconv.invocation import InvocationRequest
 
 _REQUEST: Final = "gen_ai.request."
-_PAIRS: Final = (
-    ("policy", ("name", keys.SPANLEDGER_POLICY_NAME), ("version", keys.SPANLEDGER_POLICY_VERSION)),
-    ("dataset", ("name", keys.SPANLEDGER_DATASET_NAME), ("version", keys.SPANLEDGER_DATASET_VERSION)),
-    ("workflow", ("id", keys.SPANLEDGER_WORKFLOW_ID), ("version", keys.SPANLEDGER_WORKFLOW_VERSION)),
-    (
-        "retrieval",
-        ("index", keys.SPANLEDGER_RETRIEVAL_INDEX_NAME),
-        ("version", keys.SPANLEDGER_RETRIEVAL_INDEX_VERSION),
-        ("digest", keys.SPANLEDGER_RETRIEVAL_INDEX_DIGEST),
-    ),
-)
 
-SNAPSHOT_KEYS: Final = frozenset(key for _, *pairs in _PAIRS for _, key in pairs) | {
-    keys.GEN_AI_PROVIDER_NAME,
-    keys.GEN_AI_SYSTEM,
-    keys.GEN_AI_RESPONSE_MODEL,
-    keys.GEN_AI_PROMPT_NAME,
-    keys.GEN_AI_PROMPT_VERSION,
-    keys.SPANLEDGER_PROMPT_HASH,
-    keys.SPANLEDGER_PROMPT_MATCH,
-    keys.SPANLEDGER_TOOL_VERSION,
-    keys.SPANLEDGER_TOOL_DIGEST,
-    keys.SPANLEDGER_TOOL_DIGESTS,
-    keys.SPANLEDGER_CODE_VERSION,
-    keys.SPANLEDGER_CALL_SITE_MODULE,
-    keys.SPANLEDGER_CALL_SITE_FUNCTION,
-    keys.SPANLEDGER_CALL_SITE_LINE,
-}
-"""Keys that a snapshot represents, besides every `gen_ai.request.*`."""
+SNAPSHOT_KEYS: Final = frozenset(
+    {
+        keys.GEN_AI_PROVIDER_NAME,
+        keys.GEN_AI_SYSTEM,
+        keys.GEN_AI_RESPONSE_MODEL,
+        keys.SPANLEDGER_TOOL_VERSION,
+        keys.SPANLEDGER_TOOL_DIGEST,
+        keys.SPANLEDGER_TOOL_DIGESTS,
+    }
+)
+"""Keys that a snapshot represents, besides every `gen_ai.request.*` and what `bodies.SNAPSHOT` lists."""
 
 
 def snapshot_of(request: InvocationRequest, facts: Mapping[str, Any], *, model: str | None) -> dict[str, Any] | None:
     """Return the envelope's `snapshot`; `model` is the one that answered, `facts` every attribute known."""
+    named = bodies.snapshot(facts)
     snapshot: dict[str, Any] = {
+        **named,
         "provider": request.provider,
         "model_requested": request.model,
         "model": model,
         "model_params": _model_params(facts),
-        "prompt": _prompt(request, facts),
+        "prompt": _prompt(request, named.get("prompt", {})),
         "tools": _tools(request, facts),
-        "code": _code(request, facts),
+        "code": _code(request, named.get("code", {})),
     }
-    for name, *pairs in _PAIRS:
-        snapshot[name] = _present({field: facts.get(key) for field, key in pairs})
-    if snapshot["workflow"] is None and (workflow := facts.get(keys.GEN_AI_WORKFLOW_NAME)):
+    if "workflow" not in snapshot and (workflow := facts.get(keys.GEN_AI_WORKFLOW_NAME)):
         snapshot["workflow"] = {"id": workflow}
-    if snapshot["retrieval"] is None and (index := facts.get(keys.GEN_AI_DATA_SOURCE_ID)):
+    if "retrieval" not in snapshot and (index := facts.get(keys.GEN_AI_DATA_SOURCE_ID)):
         snapshot["retrieval"] = {"index": index}
     return _present(snapshot)
 
@@ -71,20 +55,16 @@ def _model_params(facts: Mapping[str, Any]) -> dict[str, Any] | None:
     return found or None
 
 
-def _prompt(request: InvocationRequest, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _prompt(request: InvocationRequest, named: Mapping[str, Any]) -> dict[str, Any] | None:
     known = request.prompt
-    return _present(
-        {
-            "name": (known.name if known else None) or facts.get(keys.GEN_AI_PROMPT_NAME),
-            "version": (known.version if known else None) or facts.get(keys.GEN_AI_PROMPT_VERSION),
-            "hash": (known.digest if known else None) or facts.get(keys.SPANLEDGER_PROMPT_HASH),
-            "match": facts.get(keys.SPANLEDGER_PROMPT_MATCH),
-        }
-    )
+    if known is None:
+        return dict(named) or None
+    said = {"name": known.name, "version": known.version, "hash": known.digest}
+    return {**named, **{key: value for key, value in said.items() if value is not None}} or None
 
 
 def _tools(request: InvocationRequest, facts: Mapping[str, Any]) -> dict[str, str] | None:
-    """A tool's version is what the application says, else the digest of its definition."""
+    """Return each tool's version: what the application says, else the digest of its definition."""
     tools = dict(request.tools)
     listed = facts.get(keys.SPANLEDGER_TOOL_DIGESTS)
     if not tools and isinstance(listed, (list, tuple)):
@@ -96,11 +76,9 @@ def _tools(request: InvocationRequest, facts: Mapping[str, Any]) -> dict[str, st
     return tools or None
 
 
-def _code(request: InvocationRequest, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _code(request: InvocationRequest, named: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return where the call was made; `function` is qualified with its module."""
     site = request.call_site
-    function = f"{site.module}.{site.function}" if site else facts.get(keys.SPANLEDGER_CALL_SITE_FUNCTION)
-    module = facts.get(keys.SPANLEDGER_CALL_SITE_MODULE)
-    if site is None and function and module:
-        function = f"{module}.{function}"
-    line = site.line if site else facts.get(keys.SPANLEDGER_CALL_SITE_LINE)
-    return _present({"function": function, "line": line, "version": facts.get(keys.SPANLEDGER_CODE_VERSION)})
+    module, function = (site.module, site.function) if site else (named.get("module"), named.get("function"))
+    qualified = f"{module}.{function}" if module and function else function
+    return _present({**named, "module": None, "function": qualified, "line": site.line if site else named.get("line")})

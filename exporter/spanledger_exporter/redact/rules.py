@@ -92,5 +92,7 @@ def _parse_rule(entry: object, where: str) -> Rule:
     try:
         pattern = re.compile(str(entry["pattern"]))
     except re.error as error:
-        raise ConfigurationError(f"expected a regular expression in redact rule {name!r} of {where}: {error}") from error
+        raise ConfigurationError(
+            f"expected a regular expression in redact rule {name!r} of {where}: {error}"
+        ) from error
     return Rule(name, pattern, withholds=action == "withhold")

@@ -2,8 +2,8 @@
 
 `SPANLEDGER_SPOOL_QUOTA_BYTES` (0: none) and `SPANLEDGER_SPOOL_QUOTA_POLICY`:
 - `block`   the call waits until the shipper has made room
-- `closed`  the row is refused, and with `SPANLEDGER_ON_FAILURE=closed` the call too
-- `loss`    the row is refused, the call proceeds whatever `SPANLEDGER_ON_FAILURE` says
+- `closed`  the row is refused, and the call that it announces too
+- `loss`    the row is refused, the call proceeds
 
 A refused row is counted into the `loss` row that follows once there is room: no policy is silent.
 The directory is measured at most every `MEASURE_EVERY_S`, so the limit may be passed by what is written in between.

@@ -1,0 +1,133 @@
+"""Everything a span says that has no field of its own in the envelope: nothing silently disappears.
+
+- Attributes on the clear list (`semconv`'s, and `SPANLEDGER_CLEAR_ATTRIBUTES`) stay in the envelope (`attributes`).
+- Every other attribute, event and link goes into one JSON document of class `payload`, referred to by
+  `attributes_ref`, so that nothing personal is frozen into the hashed row.
+- What the SDK itself dropped or cut (span limits) is counted in `capture.dropped`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanledger_exporter.normalise.context import FOREIGN_KEYS, IDENTITY_KEYS
+from spanledger_exporter.normalise.parts import Parts
+from spanledger_exporter.normalise.snapshot import SNAPSHOT_KEYS
+from spanledger_semconv import attributes as keys
+from spanledger_semconv.bodies import is_consumed
+
+_ELSEWHERE: Final = (
+    SNAPSHOT_KEYS
+    | FOREIGN_KEYS
+    | IDENTITY_KEYS
+    | {
+        keys.GEN_AI_OPERATION_NAME,
+        keys.GEN_AI_RESPONSE_FINISH_REASONS,
+        keys.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
+        keys.GEN_AI_USAGE_INPUT_TOKENS,
+        keys.GEN_AI_USAGE_OUTPUT_TOKENS,
+        keys.GEN_AI_USAGE_PROMPT_TOKENS,
+        keys.GEN_AI_USAGE_COMPLETION_TOKENS,
+        keys.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
+        keys.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS,
+        keys.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
+        keys.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
+        keys.SPANLEDGER_EVENT_TYPE,
+        keys.SPANLEDGER_EVENT_OUTCOME,
+        keys.SPANLEDGER_PARENT_EVENT_ID,
+        keys.SPANLEDGER_ATTEMPT,
+        keys.SPANLEDGER_IDEMPOTENCY_KEY,
+        keys.SPANLEDGER_CONFIDENCE,
+        keys.SPANLEDGER_COST_USD,
+        keys.SPANLEDGER_COST_INPUT_USD,
+        keys.SPANLEDGER_COST_OUTPUT_USD,
+        keys.SPANLEDGER_COST_PRICE_SOURCE,
+        keys.SPANLEDGER_COST_PRICE_VERSION,
+        keys.SPANLEDGER_USAGE_SOURCE,
+        keys.ERROR_TYPE,
+    }
+)
+_KEPT_TWICE: Final = frozenset({keys.GEN_AI_AGENT_NAME, keys.GEN_AI_AGENT_VERSION, keys.GEN_AI_CONVERSATION_ID})
+"""Keys with a field of their own that readers and dashboards also look for under `attributes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearList:
+    """Decides where an attribute goes; the decision is remembered per key."""
+
+    keys: frozenset[str] = keys.CLEAR
+    _places: dict[str, str] = field(default_factory=dict)
+
+    def place(self, key: str) -> str:
+        """Return `elsewhere` (it has a field of its own), `clear` or `reference`."""
+        place = self._places.get(key)
+        if place is None:
+            place = self._decide(key)
+            if len(self._places) < MAX_REMEMBERED:
+                self._places[key] = place
+        return place
+
+    def _decide(self, key: str) -> str:
+        has_field = key in _ELSEWHERE or key.startswith("gen_ai.request.") or is_consumed(key)
+        if has_field and key not in _KEPT_TWICE:
+            return "elsewhere"
+        return "clear" if key in self.keys else "reference"
+
+
+MAX_REMEMBERED: Final = 4096
+
+
+def sort_attributes(
+    clear_list: ClearList, attributes: Mapping[str, Any], consumed: frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of `attributes` stays clear, and what goes by reference."""
+    clear: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if key in consumed:
+            continue
+        place = clear_list.place(key)
+        if place == "clear":
+            clear[key] = value
+        elif place == "reference":
+            other[key] = value
+    return clear, other
+
+
+def reference_remainder(
+    parts: Parts, span: ReadableSpan, other: Mapping[str, Any], consumed_events: frozenset[int]
+) -> str | None:
+    """Store what has no field as one document and return its reference in hex; None when there is nothing."""
+    document: dict[str, Any] = {}
+    if other:
+        document["attributes"] = dict(other)
+    if events := [_event(event) for index, event in enumerate(span.events) if index not in consumed_events]:
+        document["events"] = events
+    if span.links:
+        document["links"] = [_link(link) for link in span.links]
+    items = parts.document(document, "attributes") if document else []
+    return items[0]["ref"] if items else None
+
+
+def _event(event: Any) -> dict[str, Any]:
+    return {"name": event.name, "time": str(event.timestamp), "attributes": dict(event.attributes or {})}
+
+
+def _link(link: Any) -> dict[str, Any]:
+    context = link.context
+    ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+    return {**ids, "attributes": dict(link.attributes or {})}
+
+
+def dropped_of(span: ReadableSpan) -> dict[str, int] | None:
+    """Return how many attributes, events and links the SDK's span limits dropped."""
+    counts = {
+        "attributes": span.dropped_attributes,
+        "events": span.dropped_events,
+        "links": span.dropped_links,
+    }
+    return {name: count for name, count in counts.items() if count} or None

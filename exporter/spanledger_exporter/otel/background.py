@@ -1,0 +1,61 @@
+"""Threads that an application may have besides its own: loading the price list, and shipping to a server.
+
+Both are daemons: they end with the process and hold nothing up. What the shipper had not sent stays in the spool.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from importlib import import_module
+
+from spanledger_exporter.config import Settings
+from spanledger_semconv import cost
+
+_log = logging.getLogger(__name__)
+_FORK_WAIT_S = 2.0
+
+_threads: dict[str, threading.Thread] = {}
+
+
+def start_threads(settings: Settings) -> None:
+    """Start what a process with a chain of its own needs; a forked child calls it again when its chain begins.
+
+    The price list loads beside the first call: it takes about a tenth of a second, an answer takes longer. An embedded
+    store belongs to another process; a server store is shipped to from here.
+    """
+    _start("spanledger-prices", _warm)
+    if not settings.is_embedded:
+        _start("spanledger-shipper-start", lambda: _ship(settings))
+
+
+def _warm() -> None:
+    try:
+        cost.warm()
+    except Exception:  # a price list that cannot be read means unknown prices, nothing more
+        _log.warning("spanledger: the price list cannot be loaded, costs stay unknown", exc_info=True)
+
+
+def _ship(settings: Settings) -> None:
+    try:
+        import_module("spanledger_exporter.ship.shipper").Shipper(settings).start()
+    except Exception:
+        _log.exception("spanledger: the shipper did not start; rows stay in the spool, `spanledger ship` sends them")
+
+
+def _start(name: str, run: Callable[[], None]) -> None:
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    _threads[name] = thread
+    thread.start()
+
+
+def _wait_before_fork() -> None:
+    """Let a running import finish: a child that inherits its lock without its thread would wait for ever."""
+    for thread in list(_threads.values()):
+        if thread is not threading.current_thread():
+            thread.join(_FORK_WAIT_S)
+
+
+os.register_at_fork(before=_wait_before_fork, after_in_child=_threads.clear)

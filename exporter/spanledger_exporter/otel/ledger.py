@@ -1,0 +1,241 @@
+"""The ledger as one application process sees it: spans in, rows in the spool, nothing raised.
+
+Rules
+- One per process and data directory: the span processor and the span exporter share a chain and know each other's rows.
+- Nothing is opened before the first audited span: importing and installing cost nothing, and a server that forks its
+  workers after loading the application begins no chain in the parent.
+- Nothing of its own is raised, except `CallRefusedError` where the owner asked for it. What cannot be normalised
+  becomes a `raw` row; what cannot be written is counted by the recorder.
+- A span has one completing row, whoever brings it first; the last `MAX_RECENT` ids are remembered for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.errors import RecordError
+from spanledger_exporter.normalise.context import inherited_facts
+from spanledger_exporter.normalise.dialects import is_audited, read_span
+from spanledger_exporter.normalise.dialects.reading import Reading
+from spanledger_exporter.normalise.envelope import Begun, Normaliser, Prepared, event_id_of, service_of
+from spanledger_exporter.normalise.parts import ContentPolicy
+from spanledger_exporter.normalise.remainder import ClearList
+from spanledger_exporter.otel.background import start_threads
+from spanledger_exporter.recorder import Recorder
+from spanledger_exporter.redact.pseudonym import load_key, pseudonym
+from spanledger_exporter.redact.rules import Redactor
+from spanledger_semconv import attributes as keys
+from spanledger_semconv.events import WITH_INTENT, event_type
+from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocation, InvocationResult
+
+MAX_RECENT: Final = 16_384
+OWN_DIALECT: Final = "spanledger"
+RECORDER: Final = "application"
+
+_log = logging.getLogger(__name__)
+_NO_RESULT: Final = InvocationResult(outcome="incomplete")
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What is known of a span between its start and its end; it goes when the span is garbage."""
+
+    span: weakref.ref[Span]
+    process: int
+    invocation: Invocation | None
+    inherited: Mapping[str, Any]
+    begun: Begun | None
+
+
+class SpanLedger:
+    """Records spans; see the module's rules."""
+
+    def __init__(self, settings: Settings, *, sampling: str | None = None) -> None:
+        self.settings = settings
+        self._facts = {"sampling": sampling} if sampling else {}
+        self._recorder: Recorder | None = None
+        self._recorders: dict[str, Recorder] = {}
+        self._open: dict[tuple[int, int], _Open] = {}
+        self._recent: dict[tuple[int, int], object] = {}
+        self._pseudonym_key: bytes | None = None
+        self._normaliser = Normaliser(
+            policy=ContentPolicy(settings.content, Redactor(settings.redact)),
+            tokenise=self._tokenise,
+            tenant=settings.tenant,
+            clear_list=ClearList(keys.CLEAR | frozenset(settings.clear_attributes)),
+        )
+
+    def start(self, span: Span, parent_context: Context | None) -> None:
+        """Record the intent row where there is one. Raises CallRefusedError when the owner wants that."""
+        try:
+            self._start(span, parent_context)
+        except RecordError as error:
+            if error.refuses_call:
+                raise CallRefusedError(
+                    f"the audit trail cannot be written, so this call was refused: {error}"
+                ) from error
+        except Exception:
+            _log.exception("spanledger: a span's start could not be recorded")
+
+    def _start(self, span: Span, parent_context: Context | None) -> None:
+        invocation = _take_invocation(parent_context)
+        inherited = inherited_facts(parent_context)
+        if invocation is None and not inherited and not self.is_audited(span):
+            return
+        key = _key(span)
+        begun: Begun | None = None
+        try:
+            if invocation is not None or self.is_audited(span):
+                begun = self._begin(span, invocation, inherited)
+        finally:
+            forget = partial(_forget, weakref.ref(self), key)
+            self._open[key] = _Open(weakref.ref(span, forget), os.getpid(), invocation, inherited, begun)
+
+    def _begin(self, span: Span, invocation: Invocation | None, inherited: Mapping[str, Any]) -> Begun | None:
+        reading = _reading(span, invocation)
+        attributes = span.attributes or {}
+        if event_type({keys.GEN_AI_OPERATION_NAME: reading.request.operation, **attributes}) not in WITH_INTENT:
+            return None
+        try:
+            prepared, begun = self._normaliser.begin(span, reading, inherited, sampled=_is_sampled(span))
+        except Exception as error:
+            prepared, begun = _raw(span, error, suffix=":begin"), None
+        self._record(span, prepared)
+        return begun
+
+    def end(self, span: ReadableSpan) -> None:
+        """Record the completing row of a span that has just ended."""
+        try:
+            self._end(span, self._open.pop(_key(span), None))
+        except RecordError:
+            return  # counted by the recorder; the call has been made, there is nothing to refuse
+        except Exception:
+            _log.exception("spanledger: a span's end could not be recorded")
+
+    def _end(self, span: ReadableSpan, known: _Open | None) -> None:
+        invocation = known.invocation if known else None
+        if (invocation is None and not self.is_audited(span)) or not self._is_first(span):
+            return
+        prepared = self._prepare(span, known, tier="captured")
+        if known is not None and known.process != os.getpid():
+            # A span that was open when the process forked ends in parent and child: the child's end is its own event.
+            event_id = prepared.envelope["event_id"]
+            prepared.envelope["parent_event_id"] = event_id
+            prepared.envelope["event_id"] = f"{event_id}:fork:{os.getpid()}"
+        self._record(span, prepared)
+
+    def _prepare(self, span: ReadableSpan, known: _Open | None, *, tier: str) -> Prepared:
+        try:
+            return self._normaliser.end(
+                span,
+                _reading(span, known.invocation if known else None),
+                known.inherited if known else {},
+                sampled=_is_sampled(span),
+                begun=known.begun if known else None,
+                tier=tier,
+            )
+        except Exception as error:
+            return _raw(span, error)
+
+    def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> None:
+        """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
+        if _key(span) in self._open or not self.is_audited(span) or not self._is_first(span):
+            return
+        self._record(span, self._prepare(span, None, tier=tier))
+
+    def is_audited(self, span: ReadableSpan) -> bool:
+        """Say whether a span belongs into the ledger by what its attributes are about."""
+        return self.settings.spans == "all" or is_audited(span.attributes or {})
+
+    def _is_first(self, span: ReadableSpan) -> bool:
+        """Say whether nobody has recorded this span yet, and note it. Atomic under the interpreter's lock."""
+        key, token = _key(span), object()
+        if self._recent.setdefault(key, token) is not token:
+            return False
+        while len(self._recent) > MAX_RECENT:
+            self._recent.pop(next(iter(self._recent)), None)
+        return True
+
+    def _record(self, span: ReadableSpan, prepared: Prepared) -> None:
+        recorder = self._recorder or self._make_recorder(span)
+        recorder.record(prepared.envelope, prepared.contents)
+
+    def _make_recorder(self, span: ReadableSpan) -> Recorder:
+        """Return the process's recorder. Without a lock: two threads may make one, and agree on which is kept."""
+        made = Recorder(
+            self.settings,
+            role="application",
+            service=service_of(span),
+            facts=self._facts,
+            on_begin=lambda: start_threads(self.settings),
+        )
+        self._recorder = self._recorders.setdefault(RECORDER, made)
+        return self._recorder
+
+    def _tokenise(self, user_id: str, tenant: str) -> str:
+        if self._pseudonym_key is None:
+            try:
+                self._pseudonym_key = load_key(self.settings.keys_directory)
+            except OSError:  # no place for a key: a token that nobody can link is better than the id itself
+                self._pseudonym_key = os.urandom(32)
+        return pseudonym(self._pseudonym_key, user_id, tenant=tenant)
+
+    def close(self) -> None:
+        """Write `chain.close`; a span that ends later begins another chain."""
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def forget(self, key: tuple[int, int]) -> None:
+        """Let go of a span that was never ended and is garbage now: its intent row stands alone."""
+        self._open.pop(key, None)
+
+
+def _forget(ledger: weakref.ref[SpanLedger], key: tuple[int, int], _: object) -> None:
+    known = ledger()
+    if known is not None:
+        known.forget(key)
+
+
+def _key(span: ReadableSpan) -> tuple[int, int]:
+    return span.context.trace_id, span.context.span_id
+
+
+def _is_sampled(span: ReadableSpan) -> bool:
+    return bool(span.context.trace_flags.sampled)
+
+
+def _take_invocation(parent_context: Context | None) -> Invocation | None:
+    """Return the hand-over in `parent_context`, once: a child span that inherits the context finds it taken."""
+    found = parent_context.get(CONTEXT_KEY) if parent_context else None
+    if not isinstance(found, Invocation) or found.is_taken:
+        return None
+    found.is_taken = True
+    return found
+
+
+def _reading(span: ReadableSpan, invocation: Invocation | None) -> Reading:
+    if invocation is None:
+        return read_span(span)
+    return Reading(OWN_DIALECT, invocation.request, invocation.result or _NO_RESULT)
+
+
+def _raw(span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:
+    """Return a `raw` row of what the span holds, when the normaliser met something that it cannot read."""
+    try:
+        data = span.to_json(indent=0).encode("utf-8", "backslashreplace")
+    except Exception:
+        data = repr(dict(span.attributes or {})).encode("utf-8", "backslashreplace")
+    raw = {"data": b64encode(data).decode(), "encoding": "span-json", "reason": f"{type(error).__name__}: {error}"}
+    _log.error("spanledger: a span could not be read and is kept as a raw row: %s", raw["reason"])
+    return Prepared({"event_type": "raw", "event_id": event_id_of(span) + suffix, "raw": raw}, ())
