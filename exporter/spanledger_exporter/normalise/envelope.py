@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanledger_exporter.ledger.content import Content, ContentClass
 from spanledger_exporter.normalise.context import actor_of, context_of
-from spanledger_exporter.normalise.dialects.reading import Reading
+from spanledger_exporter.normalise.dialects import Reading
 from spanledger_exporter.normalise.parts import ContentPolicy, Item, Parts
 from spanledger_exporter.normalise.remainder import ClearList, dropped_of, reference_remainder, sort_attributes
 from spanledger_exporter.normalise.snapshot import snapshot_of
@@ -98,15 +98,13 @@ class Normaliser:
         self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
     ) -> tuple[Prepared, Begun]:
         """Return the intent row's envelope, and what the completion will start from."""
-        request = reading.request
-        facts = {**inherited, **request.attributes, **(span.attributes or {})}
+        facts = {**inherited, **reading.attributes}
         parts = Parts(self.policy)
-        inputs = _inputs(parts, request, facts)
+        inputs = _inputs(parts, reading.request, facts)
         envelope = self._base(span, reading, facts, model=None, sampled=sampled)
         envelope["event_id"] += BEGIN_SUFFIX
-        own = {**request.attributes, **(span.attributes or {})}
-        clear, other = sort_attributes(self.clear_list, own, _CONTENT_KEYS | reading.consumed)
-        remainder = reference_remainder(parts, span, other, reading.consumed_events)
+        clear, other = sort_attributes(self.clear_list, reading.attributes, _CONTENT_KEYS)
+        remainder = reference_remainder(parts, span, other, reading.events)
         _fill(envelope, input=inputs, attributes=clear, attributes_ref=remainder, sanitized=parts.sanitized)
         return Prepared(envelope, parts.contents), Begun(inputs, parts.contents, parts.sanitized)
 
@@ -122,22 +120,19 @@ class Normaliser:
     ) -> Prepared:
         """Return the completing row's envelope."""
         request, result = reading.request, reading.result
-        own = {**request.attributes, **result.attributes, **(span.attributes or {})}
-        if result.response_id is not None:
-            own[keys.GEN_AI_RESPONSE_ID] = result.response_id
-        facts = {**inherited, **own}
+        facts = {**inherited, **reading.attributes}
         parts = Parts(self.policy)
         inputs = _inputs(parts, request, facts) if begun is None else begun.inputs
         outputs = _outputs(parts, result, facts)
         envelope = self._base(span, reading, facts, model=result.model, sampled=sampled, tier=tier)
-        clear, other = sort_attributes(self.clear_list, own, _CONTENT_KEYS | reading.consumed)
+        clear, other = sort_attributes(self.clear_list, reading.attributes, _CONTENT_KEYS)
         _fill(
             envelope,
             input=inputs,
             output=outputs,
             attributes=clear,
-            attributes_ref=reference_remainder(parts, span, other, reading.consumed_events),
-            error=_error(parts, span, result),
+            attributes_ref=reference_remainder(parts, span, other, reading.events),
+            error=_error(parts, reading, result),
             **_measured(span, request, result, facts),
         )
         envelope["outcome"] = result.outcome
@@ -201,8 +196,8 @@ def _without_content(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_id_of(span: ReadableSpan) -> str:
     """Return `trace_id:span_id` in lower-case hex."""
-    context = span.context
-    return f"{context.trace_id:032x}:{context.span_id:016x}"
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}:{context.span_id:016x}" if context else ""
 
 
 def _identity(span: ReadableSpan) -> dict[str, Any]:
@@ -290,21 +285,14 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-def _error(parts: Parts, span: ReadableSpan, result: InvocationResult) -> dict[str, Any] | None:
-    attributes: Mapping[str, Any] = span.attributes or {}
-    kind = result.error_type or attributes.get(keys.ERROR_TYPE) or _exception_type(span)
+def _error(parts: Parts, reading: Reading, result: InvocationResult) -> dict[str, Any] | None:
+    kind = result.error_type or reading.attributes.get(keys.ERROR_TYPE)
     if kind is None and result.outcome != "error":
         return None
     error: dict[str, Any] = {"type": str(kind or "unknown")}
-    message = result.error_message or span.status.description
-    if message and (items := parts.text(message, "error")):
+    if result.error_message and (items := parts.text(result.error_message, "error")):
         error["message_ref"] = items[0]["ref"]
     return error
-
-
-def _exception_type(span: ReadableSpan) -> str | None:
-    found = ((event.attributes or {}).get(keys.EXCEPTION_TYPE) for event in span.events if event.name == "exception")
-    return next((str(kind) for kind in found if kind), None)
 
 
 def _measured(

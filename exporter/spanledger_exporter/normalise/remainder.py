@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanledger_exporter.normalise.context import FOREIGN_KEYS, IDENTITY_KEYS
+from spanledger_exporter.normalise.dialects import SpanEvent
 from spanledger_exporter.normalise.parts import Parts
 from spanledger_exporter.normalise.snapshot import SNAPSHOT_KEYS
 from spanledger_semconv import attributes as keys
@@ -28,14 +29,6 @@ _ELSEWHERE: Final = (
         keys.GEN_AI_OPERATION_NAME,
         keys.GEN_AI_RESPONSE_FINISH_REASONS,
         keys.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
-        keys.GEN_AI_USAGE_INPUT_TOKENS,
-        keys.GEN_AI_USAGE_OUTPUT_TOKENS,
-        keys.GEN_AI_USAGE_PROMPT_TOKENS,
-        keys.GEN_AI_USAGE_COMPLETION_TOKENS,
-        keys.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS,
-        keys.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS,
-        keys.GEN_AI_USAGE_CACHE_CREATION_INPUT_TOKENS,
-        keys.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS,
         keys.SPANLEDGER_EVENT_TYPE,
         keys.SPANLEDGER_EVENT_OUTCOME,
         keys.SPANLEDGER_PARENT_EVENT_ID,
@@ -99,22 +92,22 @@ def sort_attributes(
 
 
 def reference_remainder(
-    parts: Parts, span: ReadableSpan, other: Mapping[str, Any], consumed_events: frozenset[int]
+    parts: Parts, span: ReadableSpan, other: Mapping[str, Any], events: Sequence[SpanEvent]
 ) -> str | None:
     """Store what has no field as one document and return its reference in hex; None when there is nothing."""
     document: dict[str, Any] = {}
     if other:
         document["attributes"] = dict(other)
-    if events := [_event(event) for index, event in enumerate(span.events) if index not in consumed_events]:
-        document["events"] = events
+    if events:
+        document["events"] = [_event(event) for event in events]
     if span.links:
         document["links"] = [_link(link) for link in span.links]
     items = parts.document(document, "attributes") if document else []
     return items[0]["ref"] if items else None
 
 
-def _event(event: Any) -> dict[str, Any]:
-    return {"name": event.name, "time": str(event.timestamp), "attributes": dict(event.attributes or {})}
+def _event(event: SpanEvent) -> dict[str, Any]:
+    return {"name": event.name, "time": str(event.time_ns), "attributes": dict(event.attributes)}
 
 
 def _link(link: Any) -> dict[str, Any]:

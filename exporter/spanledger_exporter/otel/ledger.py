@@ -26,10 +26,10 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
 from spanledger_exporter.normalise.context import inherited_facts
-from spanledger_exporter.normalise.dialects import is_audited, read_span
-from spanledger_exporter.normalise.dialects.reading import Reading
+from spanledger_exporter.normalise.dialects import is_dialect_key
 from spanledger_exporter.normalise.envelope import Begun, Normaliser, Prepared, event_id_of, service_of
 from spanledger_exporter.normalise.parts import ContentPolicy
+from spanledger_exporter.normalise.reading import read
 from spanledger_exporter.normalise.remainder import ClearList
 from spanledger_exporter.otel.background import start_threads
 from spanledger_exporter.recorder import Recorder
@@ -37,14 +37,12 @@ from spanledger_exporter.redact.pseudonym import load_key, pseudonym
 from spanledger_exporter.redact.rules import Redactor
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.events import WITH_INTENT, event_type
-from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocation, InvocationResult
+from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocation
 
 MAX_RECENT: Final = 16_384
-OWN_DIALECT: Final = "spanledger"
 RECORDER: Final = "application"
 
 _log = logging.getLogger(__name__)
-_NO_RESULT: Final = InvocationResult(outcome="incomplete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class SpanLedger:
             self._open[key] = _Open(weakref.ref(span, forget), os.getpid(), invocation, inherited, begun)
 
     def _begin(self, span: Span, invocation: Invocation | None, inherited: Mapping[str, Any]) -> Begun | None:
-        reading = _reading(span, invocation)
+        reading = read(span, invocation)
         attributes = span.attributes or {}
         if event_type({keys.GEN_AI_OPERATION_NAME: reading.request.operation, **attributes}) not in WITH_INTENT:
             return None
@@ -139,7 +137,7 @@ class SpanLedger:
         try:
             return self._normaliser.end(
                 span,
-                _reading(span, known.invocation if known else None),
+                read(span, known.invocation if known else None),
                 known.inherited if known else {},
                 sampled=_is_sampled(span),
                 begun=known.begun if known else None,
@@ -156,7 +154,7 @@ class SpanLedger:
 
     def is_audited(self, span: ReadableSpan) -> bool:
         """Say whether a span belongs into the ledger by what its attributes are about."""
-        return self.settings.spans == "all" or is_audited(span.attributes or {})
+        return self.settings.spans == "all" or any(map(is_dialect_key, span.attributes or ()))
 
     def _is_first(self, span: ReadableSpan) -> bool:
         """Say whether nobody has recorded this span yet, and note it. Atomic under the interpreter's lock."""
@@ -208,11 +206,13 @@ def _forget(ledger: weakref.ref[SpanLedger], key: tuple[int, int], _: object) ->
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:
-    return span.context.trace_id, span.context.span_id
+    context = span.get_span_context()
+    return (context.trace_id, context.span_id) if context else (0, 0)
 
 
 def _is_sampled(span: ReadableSpan) -> bool:
-    return bool(span.context.trace_flags.sampled)
+    context = span.get_span_context()
+    return bool(context and context.trace_flags.sampled)
 
 
 def _take_invocation(parent_context: Context | None) -> Invocation | None:
@@ -222,12 +222,6 @@ def _take_invocation(parent_context: Context | None) -> Invocation | None:
         return None
     found.is_taken = True
     return found
-
-
-def _reading(span: ReadableSpan, invocation: Invocation | None) -> Reading:
-    if invocation is None:
-        return read_span(span)
-    return Reading(OWN_DIALECT, invocation.request, invocation.result or _NO_RESULT)
 
 
 def _raw(span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:

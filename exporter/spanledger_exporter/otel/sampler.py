@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from spanledger_exporter.normalise.dialects import is_audited
+from spanledger_exporter.normalise.dialects import is_dialect_key
 from spanledger_semconv.invocation import CONTEXT_KEY, Invocation
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class AuditSampler(Sampler):
         return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
 
     def _is_audited(self, parent_context: Context | None, attributes: Attributes) -> bool:
-        if self._audits_every_span or (attributes and is_audited(attributes)):
+        if self._audits_every_span or (attributes and any(map(is_dialect_key, attributes))):
             return True
         found = parent_context.get(CONTEXT_KEY) if parent_context else None
         return isinstance(found, Invocation) and not found.is_taken
