@@ -140,6 +140,15 @@ LEGAL_HOLDS = Table(
     deduplication_window=DEDUPLICATION_WINDOW,
 )
 
+SEALER_LEASES = Table(
+    name="sealer_leases",
+    columns=("`epoch` UInt64", "`holder` String", CREATED_AT),
+    order_by="epoch",
+    shard_by="0",
+    deduplication_window=DEDUPLICATION_WINDOW,
+)
+"""Who seals a server store; see `seal.lease`."""
+
 SCHEMA_VERSIONS = Table(
     name="schema_versions",
     columns=("`version` UInt32", "`description` String", CREATED_AT),
@@ -155,6 +164,7 @@ TABLES: tuple[Table, ...] = (
     ANCHORS,
     SUBJECT_KEYS,
     LEGAL_HOLDS,
+    SEALER_LEASES,
     SCHEMA_VERSIONS,
 )
 

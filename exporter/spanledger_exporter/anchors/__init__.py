@@ -1,0 +1,1 @@
+"""Anchors: places outside the store that remember checkpoints and chains."""

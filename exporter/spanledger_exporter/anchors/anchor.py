@@ -1,0 +1,108 @@
+"""What an anchor is: a place outside the store that remembers a checkpoint, and perhaps the chains that were opened.
+
+Rules
+- An anchor never blocks a writer: the sealer talks to it after the checkpoint is in the store, with a time limit.
+- An outage is AnchorError: reported, and tried again at the next seal. Publishing the newest checkpoint is enough, it
+  covers every older one.
+- An anchor that holds *another* checkpoint under the same name is AnchorConflictError: two histories, an alarm.
+- `publish` may be repeated with the same checkpoint; the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import orjson
+
+from spanledger_exporter.errors import ProofError, SpanledgerError
+from spanledger_exporter.ledger.canonical import canonical_json
+
+TIMEOUT_S = 20.0
+"""How long one answer of an anchor may take."""
+
+
+class AnchorError(SpanledgerError):
+    """An anchor could not be reached or refused; it is tried again later."""
+
+
+class AnchorConflictError(AnchorError):
+    """An anchor remembers another history than the store tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A checkpoint to be remembered. `consistency_from(old_size)` proves that it extends an older tree."""
+
+    size: int
+    note: str
+    consistency_from: Callable[[int], Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainOpening:
+    """One entry of the chain registry: a chain began with row 0, whose hash this is."""
+
+    chain: bytes
+    row_hash: bytes
+    time_ns: int
+
+
+class Anchor(Protocol):
+    """Remembers checkpoints."""
+
+    @property
+    def kind(self) -> str:
+        """Say what it is: `directory`, `s3`, `rfc3161`, `witness`."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """Say where it is."""
+        ...
+
+    def publish(self, submission: Submission) -> str:
+        """Remember a checkpoint and return the receipt as text. Raises AnchorError."""
+        ...
+
+
+@runtime_checkable
+class Archive(Protocol):
+    """An anchor that can be read back, and holds the chain registry."""
+
+    def newest(self) -> str | None:
+        """Return the note of the largest checkpoint it holds; nothing in it is verified. Raises AnchorError."""
+        ...
+
+    def register_chain(self, opening: ChainOpening) -> None:
+        """Put a chain into the registry, once. Raises AnchorError."""
+        ...
+
+    def chains(self) -> Mapping[bytes, ChainOpening | None]:
+        """Return the registry by chain id; None for an entry that does not parse. Raises AnchorError."""
+        ...
+
+
+def checkpoint_name(size: int) -> str:
+    """Return the name of a checkpoint: twenty digits, so that names sort like sizes."""
+    return f"{size:020}"
+
+
+def format_opening(opening: ChainOpening) -> bytes:
+    """Return the canonical JSON of a registry entry."""
+    return canonical_json(
+        {"chain": opening.chain.hex(), "row_hash": opening.row_hash.hex(), "time_ns": str(opening.time_ns)}
+    )
+
+
+def parse_opening(data: bytes) -> ChainOpening:
+    """Parse a registry entry; the inverse of `format_opening`. Raises ProofError."""
+    try:
+        value = orjson.loads(data)
+        opening = ChainOpening(bytes.fromhex(value["chain"]), bytes.fromhex(value["row_hash"]), int(value["time_ns"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ProofError(f"expected a chain registry entry, got {data[:60]!r}") from error
+    if len(opening.chain) != 16 or len(opening.row_hash) != 32:
+        raise ProofError(f"expected a chain of 16 bytes and a hash of 32 in a registry entry, got {data[:60]!r}")
+    return opening

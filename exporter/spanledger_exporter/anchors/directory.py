@@ -1,0 +1,114 @@
+"""The append-only directory: the default anchor, and the weakest.
+
+    <directory>/checkpoints/00000000000000001208      the signed note
+    <directory>/chains/<chain hex>.json               {"chain","row_hash","time_ns"} of row 0
+
+Rules
+- A file appears whole and at once (written aside, then linked to its name, which fails if the name exists), and is
+  never written again.
+- It is as strong as its place: in the data directory it falls with the store. On another machine, another account, a
+  write-once mount or a directory with `chattr +a` it is worth more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from spanledger_exporter.anchors.anchor import (
+    AnchorConflictError,
+    AnchorError,
+    ChainOpening,
+    Submission,
+    checkpoint_name,
+    format_opening,
+    parse_opening,
+)
+from spanledger_exporter.errors import ProofError
+
+
+class DirectoryAnchor:
+    """An anchor and archive in a directory."""
+
+    kind = "directory"
+
+    def __init__(self, directory: Path, *, target: str = "") -> None:
+        self.directory = directory
+        self.target = target or str(directory)
+
+    def publish(self, submission: Submission) -> str:
+        """Put the note under its size; the receipt is the file's name in the directory."""
+        receipt = f"checkpoints/{checkpoint_name(submission.size)}"
+        self._create(self.directory / receipt, submission.note.encode())
+        return receipt
+
+    def newest(self) -> str | None:
+        """Return the note with the largest size."""
+        try:
+            names = [path.name for path in (self.directory / "checkpoints").iterdir() if path.name.isdecimal()]
+            return (self.directory / "checkpoints" / max(names)).read_text(encoding="utf-8") if names else None
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise AnchorError(f"expected readable checkpoints in {self.directory}, got: {error}") from error
+
+    def register_chain(self, opening: ChainOpening) -> None:
+        """Put a chain into the registry; the writer usually has done so already."""
+        self._create(self.directory / "chains" / f"{opening.chain.hex()}.json", format_opening(opening))
+
+    def chains(self) -> Mapping[bytes, ChainOpening | None]:
+        """Return the registry."""
+        try:
+            paths = sorted((self.directory / "chains").glob("*.json"))
+            return {bytes.fromhex(path.stem): _opening(path.read_bytes()) for path in paths if _is_chain(path.stem)}
+        except OSError as error:
+            raise AnchorError(f"expected a readable chain registry in {self.directory}, got: {error}") from error
+
+    def _create(self, path: Path, data: bytes) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _create_whole(path, data)
+        except FileExistsError as error:
+            held = path.read_bytes()
+            if _claim(held) != _claim(data):
+                raise AnchorConflictError(
+                    f"expected {path} to hold what the store says, got another history: "
+                    "keep both, stop sealing, and find out who wrote the other"
+                ) from error
+        except OSError as error:
+            raise AnchorError(f"expected to write {path}, got: {error}") from error
+
+
+def _create_whole(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _claim(data: bytes) -> object:
+    """Return what a file claims: a note's text whoever signed it, or which row opened a chain whenever that was."""
+    opening = _opening(data)
+    return data.partition(b"\n\n")[0] if opening is None else (opening.chain, opening.row_hash)
+
+
+def _opening(data: bytes) -> ChainOpening | None:
+    try:
+        return parse_opening(data)
+    except ProofError:
+        return None  # torn by a crash of its writer, or damaged: the name still says that the chain exists
+
+
+def _is_chain(name: str) -> bool:
+    return len(name) == 32 and not set(name) - set("0123456789abcdef")

@@ -1,0 +1,130 @@
+"""`spanledger seal`: fold shipped rows into the log, sign a checkpoint, have it anchored.
+
+Exit status: 0 sealed and anchored, or nothing to do · 1 rows, log or anchors contradict each other · 2 sealed, but an
+anchor failed · 69 another sealer is at work, or the store is unavailable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from spanledger_exporter.anchors.configured import open_anchors, weakness
+from spanledger_exporter.config import load_settings
+from spanledger_exporter.errors import VerificationError
+from spanledger_exporter.keys.key_ring import open_key_ring
+from spanledger_exporter.seal.follow import follow
+from spanledger_exporter.seal.sealer import SealReport, seal
+from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.store.schema import ensure_schema
+
+INTERVAL_S = 10.0
+HEARTBEAT_S = 300.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options."""
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--once", action="store_true", help="seal what is there and leave (default)")
+    mode.add_argument("--follow", action="store_true", help="go on sealing until stopped")
+    parser.add_argument(
+        "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two seals (10)"
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=float,
+        default=HEARTBEAT_S,
+        metavar="S",
+        help="with --follow: sign at least that often (300)",
+    )
+    parser.add_argument("--restore", metavar="REASON", help="log that data was restored from a backup, and why")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.epilog = "example:\n  spanledger ship && spanledger seal && spanledger verify"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Seal once or for ever."""
+    settings = load_settings()
+    anchors = open_anchors(settings)
+    with open_store(settings, role="owner", lasting=arguments.follow) as store:
+        ensure_schema(store)
+        keys = open_key_ring(settings)
+        _say_weakness(weakness(anchors, settings), is_json=arguments.json)
+        if arguments.follow:
+            return follow(
+                store,
+                settings=settings,
+                keys=keys,
+                anchors=anchors,
+                interval_s=arguments.interval,
+                heartbeat_s=arguments.heartbeat,
+                tell=lambda report: _tell(report, is_json=arguments.json),
+            )
+        acts = [("restore", {"reason": arguments.restore})] if arguments.restore else []
+        try:
+            report = seal(store, settings=settings, keys=keys, anchors=anchors, acts=acts)
+        except VerificationError as error:
+            print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+            return 1
+        _tell(report, is_json=arguments.json)
+        return exit_status(report)
+
+
+def exit_status(report: SealReport) -> int:
+    """Return 1 for rows or anchors that contradict, 2 for anchors that failed, else 0."""
+    statuses = {publication.status for publication in report.publications}
+    if report.breaks or "conflict" in statuses:
+        return 1
+    return 2 if "failed" in statuses else 0
+
+
+def report_as_json(report: SealReport) -> dict[str, Any]:
+    """Return the report as JSON values."""
+    return {
+        "size": report.size,
+        "root": report.root.hex(),
+        "checkpoint": report.note,
+        "new": report.is_new,
+        "rows": report.rows,
+        "segments": report.segments,
+        "entries": report.entries,
+        "adopted": report.adopted,
+        "breaks": [{"chain": b.chain.hex(), "seq": b.seq, "reason": b.reason} for b in report.breaks],
+        "anchors": [
+            {"kind": p.kind, "target": p.target, "status": p.status, "detail": p.detail} for p in report.publications
+        ],
+        "warnings": report.warnings,
+    }
+
+
+def _say_weakness(text: str, *, is_json: bool) -> None:
+    if text and not is_json:
+        print(f"spanledger: {text}", file=sys.stderr)  # noqa: T201
+
+
+def _tell(report: SealReport, *, is_json: bool) -> None:
+    if is_json:
+        print(json.dumps(report_as_json(report)), flush=True)  # noqa: T201
+        return
+    for line in _lines(report):
+        print(line, flush=True)  # noqa: T201
+    for found in report.breaks:
+        print(f"NOT SEALED: chain {found.chain.hex()} from row {found.seq}: {found.reason}", file=sys.stderr)  # noqa: T201
+    for publication in report.publications:
+        if publication.detail:
+            print(f"anchor {publication.kind} {publication.status}: {publication.detail}", file=sys.stderr)  # noqa: T201
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+
+
+def _lines(report: SealReport) -> list[str]:
+    if not report.is_new:
+        return [f"nothing new; newest checkpoint has size {report.size}" if report.size else "nothing to seal yet"]
+    anchored = sum(publication.status == "anchored" for publication in report.publications)
+    return [
+        f"sealed {report.rows} rows in {report.segments} segments",
+        f"checkpoint size {report.size}, root {report.root.hex()}",
+        f"{anchored} of {len(report.publications)} anchors have it",
+    ]

@@ -1,0 +1,72 @@
+"""Step 7 of sealing: the newest checkpoint and new chains go to every anchor, and their receipts into the store.
+
+Rules
+- Each anchor is on its own: what one of them does or fails to do keeps no other from its share.
+- An anchor is asked when the store has no receipt of it for this size, or when an archive turns out to hold less.
+- Chains are registered before the checkpoint is published, from the size of the last receipt on: so that an archive
+  that holds a checkpoint also holds every chain under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Submission
+from spanledger_exporter.errors import ProofError
+from spanledger_exporter.ledger.checkpoint import parse_checkpoint
+from spanledger_exporter.ledger.note import parse_note
+from spanledger_exporter.seal.log_state import LogState, read_tree
+from spanledger_exporter.store.connection import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of one anchor: `anchored`, `failed` (tried again at the next seal) or `conflict` (an alarm)."""
+
+    kind: str
+    target: str
+    status: str
+    detail: str = ""
+
+
+def publish(store: Store, log: LogState, *, note: str, anchors: Sequence[Anchor]) -> list[Publication]:
+    """Publish the newest checkpoint to every anchor and record the receipts."""
+    submission = Submission(log.size, note, lambda old_size: read_tree(store, log.size).consistency_proof(old_size))
+    return [_publish_to(store, log, submission, anchor) for anchor in anchors]
+
+
+def _publish_to(store: Store, log: LogState, submission: Submission, anchor: Anchor) -> Publication:
+    try:
+        anchored_size = _last_receipt(store, anchor)
+        if isinstance(anchor, Archive):
+            anchored_size = min(anchored_size, _archived_size(anchor))
+            for index, opening in log.openings:
+                if index >= anchored_size:
+                    anchor.register_chain(opening)
+        if anchored_size < submission.size:
+            receipt = anchor.publish(submission)
+            row = (submission.size, anchor.kind, anchor.target, receipt)
+            token = f"anchor:{submission.size}:{anchor.kind}:{anchor.target}"
+            store.insert("anchors", ["size", "kind", "target", "receipt"], [row], token=token)
+    except AnchorConflictError as error:
+        return Publication(anchor.kind, anchor.target, "conflict", str(error))
+    except AnchorError as error:
+        return Publication(anchor.kind, anchor.target, "failed", str(error))
+    return Publication(anchor.kind, anchor.target, "anchored")
+
+
+def _last_receipt(store: Store, anchor: Anchor) -> int:
+    found = store.query(
+        "SELECT max(size) FROM anchors WHERE kind = {kind:String} AND target = {target:String}",
+        {"kind": anchor.kind, "target": anchor.target},
+    )
+    return int(found[0][0])
+
+
+def _archived_size(archive: Archive) -> int:
+    note = archive.newest()
+    try:
+        return 0 if note is None else parse_checkpoint(parse_note(note).text).size
+    except ProofError:
+        return 0  # damaged since `load` read it: publishing will tell
