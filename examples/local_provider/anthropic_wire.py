@@ -80,6 +80,7 @@ Named = tuple[str, dict[str, Any]]
 
 def _events(body: Json) -> Iterator[Named]:
     usage = {**body["usage"], "output_tokens": PLACEHOLDER_OUTPUT_TOKENS}
+    usage.pop("output_tokens_details", None)
     opening = {**body, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     yield "message_start", {"message": opening}
     yield "ping", {}
@@ -94,14 +95,8 @@ def _events(body: Json) -> Iterator[Named]:
 
 
 def _final_usage(usage: Json) -> Json:
-    kept = (
-        "input_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_tokens",
-        "output_tokens",
-        "server_tool_use",
-    )
-    return {key: usage[key] for key in kept if key in usage}
+    """Return what `message_delta` says: cumulative counts, without tier and breakdown of the cache."""
+    return {key: value for key, value in usage.items() if key not in {"cache_creation", "service_tier"}}
 
 
 def _opening(block: Json) -> Json:

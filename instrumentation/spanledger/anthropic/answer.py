@@ -2,8 +2,7 @@
 
 Rules
 - `input_tokens` is the sum of input, cache-read and cache-write tokens: Anthropic counts the three apart.
-- A count that Anthropic did not report is absent. The `output_tokens: 1` that opens a stream is a placeholder and is
-  never taken for a count: only `message_delta`, at the end, knows it.
+- A count that Anthropic did not report is absent.
 - Stop reasons get the conventions' names; Anthropic's own word is kept beside them.
 """
 
@@ -79,12 +78,12 @@ def _output(content: Sequence[Any], reason: str | None) -> list[dict[str, Any]]:
     return [{**message, "finish_reason": reason} if reason else message]
 
 
-def read_usage(usage: Any, *, is_output_known: bool = True) -> Usage | None:
-    """Read a usage object; without `is_output_known` its output counts are placeholders and are left out."""
+def read_usage(usage: Any) -> Usage | None:
+    """Read a usage object; None when it says nothing."""
     fresh = _count(usage, "input_tokens")
     read = _count(usage, "cache_read_input_tokens")
     write = _count(usage, "cache_creation_input_tokens")
-    output = _count(usage, "output_tokens") if is_output_known else None
+    output = _count(usage, "output_tokens")
     if fresh is None and read is None and write is None and output is None:
         return None
     return Usage(
@@ -92,7 +91,7 @@ def read_usage(usage: Any, *, is_output_known: bool = True) -> Usage | None:
         output_tokens=output,
         cache_read=read,
         cache_write=write,
-        reasoning=_count(field(usage, "output_tokens_details"), "thinking_tokens") if is_output_known else None,
+        reasoning=_count(field(usage, "output_tokens_details"), "thinking_tokens"),
         other=_other_counts(usage),
     )
 

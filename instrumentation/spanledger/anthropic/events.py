@@ -17,6 +17,9 @@ from spanledger_semconv.invocation import InvocationResult, Outcome
 _TEXT_DELTAS: Mapping[str, str] = {"text_delta": "text", "thinking_delta": "thinking", "compaction_delta": "content"}
 _JSON = "_partial_json"
 
+_PLACEHOLDERS = frozenset({"output_tokens", "output_tokens_details"})
+"""Counts that `message_start` only makes room for; `message_delta` brings the true ones."""
+
 
 class MessageReducer:
     """Takes the events of one stream in order."""
@@ -27,7 +30,6 @@ class MessageReducer:
         self._pieces: dict[int, dict[str, list[str]]] = {}
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
-        self._has_delta = False
         self._is_stopped = False
 
     def add(self, chunk: Any) -> None:
@@ -39,9 +41,10 @@ class MessageReducer:
             self._blocks[chunk.index] = dict(plain(chunk.content_block))
         elif kind == "message_start":
             self._start = chunk.message
-            self._usage.update(plain(chunk.message.usage))
+            self._usage.update(
+                {key: value for key, value in plain(chunk.message.usage).items() if key not in _PLACEHOLDERS}
+            )
         elif kind == "message_delta":
-            self._has_delta = True
             self._stop_reason = field(chunk.delta, "stop_reason")
             # Cumulative: what it repeats replaces what `message_start` said, so that nothing is counted twice.
             self._usage.update({key: value for key, value in plain(chunk.usage).items() if value is not None})
@@ -77,7 +80,7 @@ class MessageReducer:
             model=field(start, "model"),
             stop_reason=self._stop_reason or ("error" if outcome == "incomplete" else None),
             content=[self._block(index) for index in sorted(self._blocks)],
-            usage=read_usage(self._usage, is_output_known=self._has_delta),
+            usage=read_usage(self._usage),
             service_tier=self._usage.get("service_tier"),
         )
 

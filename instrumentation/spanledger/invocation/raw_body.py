@@ -52,13 +52,16 @@ class BodyTap:
         self._hooked.pop("iter_raw", None)
         self._hooked.pop("aiter_raw", None)
 
-    def twin(self, response: Any) -> Any:
-        """Return a raw response like `response` whose body is what was kept; None when nothing was read."""
+    def twin(self, response: Any, kind: type[Any]) -> Any:
+        """Return a raw response like `response`, of the library's class `kind`, whose body is what was kept.
+
+        None when nothing was read.
+        """
         if not self._pieces:
             return None
         http_response = self._http_response
         twin = copy(response)
-        vars(twin).pop("parse", None)
+        twin.__class__ = kind
         twin._parsed_by_type = {}  # noqa: SLF001  # the copy shares it with the original, whose answer is its own
         twin.http_response = type(http_response)(
             http_response.status_code,

@@ -1,15 +1,17 @@
 """Observes `with_raw_response` and `with_streaming_response`: an answer is parsed when the caller parses it.
 
-The caller keeps the library's own response object. Its `parse` is replaced on the instance: what the caller
-parses is what we read. A caller who takes bytes, lines or JSON instead ends the call with what was in them
-(`raw_body`), and a response that is dropped unread ends it with nothing.
+The caller keeps the library's own response object. Its class becomes one of the same name that tells a watcher of
+`parse`: what the caller parses is what we read. (A `parse` put on the instance would either keep the response alive,
+or lose it in `create(…).parse()`, where nobody else holds it during the call.) A caller who takes bytes, lines or JSON
+instead ends the call with what was in them (`raw_body`), and a response that is dropped unread ends it with nothing.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cache, wraps
 from typing import Any
 
 from spanledger.invocation.abandoned import end_from_finaliser
@@ -26,13 +28,16 @@ Fail = Callable[[Call, BaseException], None]
 """Ends the call with an exception that parsing raised, and with what had arrived until then."""
 
 
+_WATCHER = "_spanledger_watcher"
+
+
 class _ParseWatcher:
     """Waits for the first `parse`, `close` or disappearance of one raw response."""
 
     __slots__ = ("__weakref__", "_call", "_fail", "_is_taken", "_response", "_settle", "_tap", "_unhook")
 
     def __init__(self, response: Any, call: Call, settle: Settle, fail: Fail) -> None:
-        self._response = weakref.ref(response)
+        self._response = weakref.ref(response)  # the response holds the watcher
         self._call = call
         self._settle = settle
         self._fail = fail
@@ -40,14 +45,12 @@ class _ParseWatcher:
         self._tap = BodyTap(response.http_response, call)
         self._unhook: Callable[[], None] | None = hook_close(response.http_response, self)
 
-    def parse(self, *args: Any, **kwargs: Any) -> Any:
-        response = self._response()
-        assert response is not None  # noqa: S101  # it holds this method, and is being asked
+    def parse(self, library_parse: Callable[[], Any]) -> Any:
         self._tap.remove()
         is_read = self._is_taken
         self._is_taken = True  # a parse that reads the body closes it: that is no early close
         try:
-            parsed = type(response).parse(response, *args, **kwargs)
+            parsed = library_parse()
         except BaseException as error:
             self._fail(self._call, error)
             raise
@@ -80,7 +83,7 @@ class _ParseWatcher:
         self._is_taken = True
         self._remove_hooks()
         response = self._response()
-        twin = None if response is None else self._tap.twin(response)
+        twin = None if response is None else self._tap.twin(response, type(response).__bases__[0])
         if twin is None:
             self._call.finish(InvocationResult(outcome="cancelled"))
             return
@@ -116,4 +119,18 @@ def is_raw_response(response: Any) -> bool:
 
 def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail) -> None:
     """Have `response` end `call` when it is parsed, closed or dropped."""
-    vars(response)["parse"] = _ParseWatcher(response, call, settle, fail).parse
+    vars(response)[_WATCHER] = _ParseWatcher(response, call, settle, fail)
+    kind: Hashable = type(response)
+    response.__class__ = _watched(kind)
+
+
+@cache
+def _watched(kind: type[Any]) -> type[Any]:
+    """Give the subclass of a library's response class whose `parse` tells the watcher on the instance."""
+
+    def parse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        watcher: _ParseWatcher = vars(self)[_WATCHER]
+        return watcher.parse(lambda: kind.parse(self, *args, **kwargs))
+
+    described = {"parse": wraps(kind.parse)(parse), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind,), described)
