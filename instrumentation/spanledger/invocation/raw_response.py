@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
@@ -120,12 +120,12 @@ def is_raw_response(response: Any) -> bool:
 def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail) -> None:
     """Have `response` end `call` when it is parsed, closed or dropped."""
     vars(response)[_WATCHER] = _ParseWatcher(response, call, settle, fail)
-    kind: Hashable = type(response)
+    kind: Any = type(response)
     response.__class__ = _watched(kind)
 
 
 @cache
-def _watched(kind: type[Any]) -> type[Any]:
+def _watched(kind: Any) -> type[Any]:
     """Give the subclass of a library's response class whose `parse` tells the watcher on the instance."""
 
     def parse(self: Any, *args: Any, **kwargs: Any) -> Any:
