@@ -31,6 +31,7 @@ from spanledger_exporter.spool.chain import DEFERRED, Chain, Encode, RowId
 from spanledger_exporter.spool.lineage import register_chain, write_origin
 from spanledger_exporter.spool.opening import Opening, chain_open_envelope
 from spanledger_exporter.spool.quota import SpoolFullError, SpoolQuota
+from spanledger_exporter.spool.writer import ROTATE_BYTES
 
 __all__ = ["DEFERRED", "Recorder", "RowId", "open_recorder"]
 
@@ -67,6 +68,7 @@ class Recorder:
         service: Mapping[str, Any] | None = None,
         facts: Mapping[str, Any] | None = None,
         on_begin: Callable[[], None] | None = None,
+        rotate_bytes: int = ROTATE_BYTES,
         clock: Callable[[], int] = time.time_ns,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -74,6 +76,7 @@ class Recorder:
         self.service = dict(service or {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"})
         self._on_begin = on_begin
         self._opening = Opening(role=role, facts=dict(facts or {}))
+        self._rotate_bytes = rotate_bytes
         self._clock = clock
         self._random_bytes = random_bytes
         self._chain: Chain | None = None
@@ -208,7 +211,9 @@ class Recorder:
         if time.monotonic() < self._retry_at_s:
             raise OSError("the spool could not be opened a moment ago")
         self._retry_at_s = time.monotonic() + REOPEN_AFTER_S
-        chain = Chain(self.settings.spool_directory, self._random_bytes(16), clock=self._clock)
+        chain = Chain(
+            self.settings.spool_directory, self._random_bytes(16), clock=self._clock, rotate_bytes=self._rotate_bytes
+        )
         try:
             self._begin_chain(chain)
         except BaseException:

@@ -5,6 +5,7 @@ Rules
 - Integers within ±(2^53-1) are JSON integers; larger ones become strings.
 - Floats become strings in shortest round-trip form (ECMAScript's, as in RFC 8785);
   NaN, Infinity, -Infinity, -0 by name.
+- An `orjson.Fragment` holds bytes that are canonical already and is taken as it is.
 - Bytes become base64. A lone surrogate becomes U+FFFD, a non-ASCII key is percent-encoded, a `None` inside a list
   becomes the string "null"; each of these sets `sanitized: true` in the envelope.
 """
@@ -99,7 +100,7 @@ class _Profile:
         kind = type(value)
         if kind is str:
             return self.text(value) if self.replace_surrogates else value
-        if kind is bool:
+        if kind is bool or kind is orjson.Fragment:
             return value
         if kind is int:
             return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else str(value)
@@ -107,6 +108,10 @@ class _Profile:
             return format_float(value)
         if depth >= MAX_DEPTH:
             raise CanonicalError(f"expected at most {MAX_DEPTH} levels of nesting, got more: is the value cyclic?")
+        if kind is dict:
+            return self.mapping(value, depth=depth)
+        if kind is list or kind is tuple:
+            return [self._item(item, depth=depth + 1) for item in value]
         return self._other(value, depth=depth)
 
     def _other(self, value: Any, *, depth: int) -> Any:
@@ -116,10 +121,11 @@ class _Profile:
             return [self._item(item, depth=depth + 1) for item in value]
         if isinstance(value, (bytes, bytearray, memoryview)):
             return b64encode(value).decode()
-        if isinstance(value, str):  # a subclass: an enum member, a marked string
+        if isinstance(value, str):  # subclasses: enums, numpy-like scalars that inherit
             return self.value(str.__str__(value), depth=depth)
-        if isinstance(value, (int, float)):  # subclasses again: enum members, numpy scalars
-            return self.value(int(value) if isinstance(value, int) else float(value), depth=depth)
+        for base in (int, float):
+            if isinstance(value, base):
+                return self.value(base(value), depth=depth)
         raise CanonicalError(f"expected str, int, float, bool, bytes, list or mapping, got {type(value).__name__}")
 
     def _item(self, value: Any, *, depth: int) -> Any:
@@ -130,13 +136,18 @@ class _Profile:
 
     def mapping(self, mapping: Mapping[Any, Any], *, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        absent = 0
+        takes_text_as_is = not self.replace_surrogates
         for key, value in mapping.items():
             if value is None:
+                absent += 1
                 continue
             name = key if type(key) is str and key.isascii() else self._key(key)
-            if name in result:
-                raise CanonicalError(f"expected distinct keys, got {name!r} twice")
-            result[name] = self.value(value, depth=depth + 1)
+            # Most values are text: they skip the call that would only hand them back.
+            is_plain = takes_text_as_is and type(value) is str
+            result[name] = value if is_plain else self.value(value, depth=depth + 1)
+        if len(result) + absent != len(mapping):
+            raise CanonicalError(f"expected distinct keys, got some twice among {sorted(map(str, mapping))}")
         return result
 
     def _key(self, key: Any) -> str:

@@ -6,6 +6,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from spanledger_exporter.ledger.canonical import canonical_envelope
 
 _KEPT = ("schema", "event_id", "trace_id", "span_id", "parent_span_id", "tenant", "environment", "service", "time")
@@ -39,8 +41,13 @@ def _is_encodable(value: Any) -> bool:
     return True
 
 
-def _repr_bytes(value: Any) -> bytes:
+def _repr_bytes(envelope: Mapping[str, Any]) -> bytes:
+    value = {key: _opened(item) for key, item in envelope.items()}
     try:
         return repr(value).encode("utf-8", "backslashreplace")
     except Exception as error:  # a value whose own repr raises: its type is what there is to keep
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>".encode()
+        return f"<{type(envelope).__name__} whose repr raised {type(error).__name__}>".encode()
+
+
+def _opened(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
