@@ -91,7 +91,7 @@ class _Scene:
     def __init__(self, ledger: Ledger, chain: Chain, case: Case) -> None:
         self.ledger, self.chain, self.case = ledger, chain, case
         self.trace_id = sha256(f"{ledger.tenant}/{case.case_id}".encode()).hexdigest()[:32]
-        self.clock = ledger.now_ns
+        self.clock = self.started = ledger.now_ns
         self.spans = 0
         self.system = ledger.text(SYSTEM, content_class="artifact")
         self.question = ledger.text(
@@ -234,7 +234,7 @@ class _Scene:
             name="execute_tool whois",
             attributes={"gen_ai.tool.name": "whois", "gen_ai.tool.call.id": "c1"},
             input=[part(arguments, role="tool", part_type="arguments", name="whois")],
-            attempt=1 if error else 2,
+            attempt=2 if self.case.tool_fails and not error else 1,
         )
         event |= (
             {"outcome": "error", "error": {"type": "ConnectionError", "message_ref": message.ref.hex()}}
@@ -264,8 +264,8 @@ class _Scene:
 
     def finish_run(self, run: str) -> None:
         event = self.event("agent_run", run, "", 0, operation="invoke_agent", name="invoke_agent triage")
-        event["time"] = {"start": str(self.clock - 3456 * MS), "end": str(self.clock)}
-        event["latency_ms"] = "3456"
+        event["time"] = {"start": str(self.started), "end": str(self.clock)}
+        event["latency_ms"] = str((self.clock - self.started) // MS)
         self.end(event)
 
     def review(self, subject: str, draft: Content) -> None:
@@ -274,14 +274,14 @@ class _Scene:
         final = self.ledger.text(edited) if case.action == "edit" else draft
         lines = ["-Block the address.", "+Block the address for 24 hours."] if case.action == "edit" else []
         diff = self.ledger.text("\n".join(lines))
-        reasoning = self.ledger.text(f"{case.action}: checked against the runbook")
+        rationale = self.ledger.text(f"{case.action}: checked against the runbook")
         body = {
             "reviewer": {"id": case.reviewer, "role": "analyst"},
             "author": {"id": "triage-agent"},
             "action": case.action,
-            "seen": {"event_ids": [subject], "hashes": [draft.ref.hex()]},
-            "draft": {"hash": draft.ref.hex()},
-            "final": {"hash": final.ref.hex()},
+            "seen": {"event_ids": [subject], "hashes": [_digest(draft)]},
+            "draft": {"hash": _digest(draft)},
+            "final": {"hash": _digest(final)},
             "changes": {"inserted": 13 if lines else 0, "deleted": 0},
             "seconds_spent": "95",
             "is_self_review": case.reviewer == "triage-agent",
@@ -292,7 +292,7 @@ class _Scene:
         event["output"] = [
             part(final, role="user", part_type="final"),
             part(diff, role="user", part_type="diff"),
-            part(reasoning, role="user", part_type="reasoning"),
+            part(rationale, role="user", part_type="rationale"),
         ]
         event["outcome"] = "escalated" if case.action == "escalate" else "success"
         self.end(event)
@@ -310,3 +310,7 @@ class _Scene:
         )
         self.begin(event)
         self.end(event)
+
+
+def _digest(content: Content) -> str:
+    return sha256(content.data or b"").hexdigest()

@@ -44,3 +44,9 @@ def format_money(usd: Decimal | str | None) -> str:
     if amount == 0 or abs(amount) >= 1:
         return f"${amount:,.2f}"
     return f"${amount.quantize(Decimal('0.0001')) if abs(amount) >= Decimal('0.001') else amount.normalize():f}"
+
+
+def format_clock(moment: datetime, *, utc: bool) -> str:
+    """Return the time of day to the millisecond; the zone stands in the heading."""
+    shown = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC if utc else None)
+    return f"{shown:%H:%M:%S}.{shown.microsecond // 1000:03}"

@@ -1,0 +1,187 @@
+"""A timeline for the terminal: what ran when, inside what, for how long, with versions, tokens, money and content.
+
+    CASE-1 · 10 events · 2 model calls · 1 tool call · 1 review · $0.0053 · 3.76 s · from 2026-11-02 08:00:00.001 UTC
+
+    08:00:00.001  invoke_agent triage            3.46 s  ████████████████████
+    08:00:00.036    chat gpt-5                   900 ms  ·█████
+                      gpt-5-2026-09-01 · prompt triage 2.0.0 · 820 → 64 tokens · $0.0017 · success · anchored
+                      user      Alert CASE-1: 40 failed logins …
+
+A content that was shown once is not shown again: a conversation is resent with every turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from spanledger_exporter.read.contents import ReadableContent
+from spanledger_exporter.read.event import Event, depths, moment
+from spanledger_exporter.read.figures import format_clock, format_duration, format_money, format_time
+
+BAR: Final = 24
+NAME: Final = 40
+LINES_PER_CONTENT: Final = 4
+
+Style = Callable[[str, str], str]
+"""Takes text and a style's name (`bold`, `dim`, `red`, `green`, `yellow`); returns the text to print."""
+
+TROUBLE = {"error": "red", "incomplete": "yellow", "cancelled": "yellow", "escalated": "yellow"}
+
+
+def plain(text: str, _style: str) -> str:
+    """Return `text` as it is."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class WaterfallOptions:
+    """How to render: `contents` is None for no content; `full` shows contents whole."""
+
+    contents: Mapping[str, ReadableContent] | None = None
+    full: bool = False
+    utc: bool = False
+    facts: bool = True
+    style: Style = plain
+
+
+def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOptions) -> str:
+    """Return the timeline of `events`, which stand in causal order."""
+    if not events:
+        return f"{title}: nothing found\n"
+    deep = depths(events)
+    first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
+    lines = [options.style(f"{title} · {summary(events, utc=options.utc)}", "bold"), ""]
+    shown: set[str] = set()
+    for event in events:
+        indent = "  " * min(deep[event.event_id], 8)
+        lines.append(_bar_line(event, indent, first=first, last=last, options=options))
+        if options.facts:
+            margin = " " * 16 + indent
+            lines.append(options.style(margin + " · ".join(facts(event)), "dim"))
+            lines += [margin + line for line in _content_lines(event, options, shown)]
+    return "\n".join(lines) + "\n"
+
+
+def summary(events: Sequence[Event], *, utc: bool) -> str:
+    """Return counts, cost, span of time and start in one line."""
+    kinds = {"model_call": "model call", "tool_call": "tool call", "human_review": "review"}
+    parts = [_count(len(events), "event")]
+    parts += [_count(sum(e.event_type == kind for e in events), word) for kind, word in kinds.items()]
+    cost, unknown = total_cost(events)
+    parts.append(format_money(cost) + (f" (+ {_count(unknown, 'call')} without a known price)" if unknown else ""))
+    first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
+    parts += [format_duration((last - first) / 1e6), f"from {format_time(moment(first), utc=utc)}"]
+    return " · ".join(part for part in parts if part and not part.startswith("0 "))
+
+
+def total_cost(events: Iterable[Event]) -> tuple[Decimal | None, int]:
+    """Return the known cost of all calls, None when none is known, and how many calls have no known price."""
+    calls = [event for event in events if event.event_type in {"model_call", "embedding"}]
+    known = [cost for event in calls if (cost := event.cost_usd) is not None]
+    return (sum(known, Decimal(0)) if known else None), len(calls) - len(known)
+
+
+def facts(event: Event) -> list[str]:
+    """Return what is worth saying about an event in short pieces."""
+    prompt = " ".join(
+        filter(None, (event.text("snapshot", "prompt", "name"), event.text("snapshot", "prompt", "version")))
+    )
+    index = " ".join(
+        filter(None, (event.text("snapshot", "retrieval", "index"), event.text("snapshot", "retrieval", "version")))
+    )
+    found = [
+        event.model if event.event_type in {"model_call", "embedding"} else "",
+        f"prompt {prompt}" if prompt else "",
+        f"index {index}" if index else "",
+        _tokens(event),
+        format_money(event.cost_usd),
+        *_bodies(event),
+        f"attempt {event.at('attempt')}" if event.at("attempt") and str(event.at("attempt")) != "1" else "",
+        " ".join(filter(None, (event.outcome, event.text("error", "type")))),
+        event.state,
+    ]
+    return [fact for fact in found if fact]
+
+
+def _tokens(event: Event) -> str:
+    counted = [event.at("usage", "input_tokens"), event.at("usage", "output_tokens")]
+    if all(count is None for count in counted):
+        return ""
+    shown = " → ".join(
+        "?" if count is None else f"{count:,}" if isinstance(count, int) else str(count) for count in counted
+    )
+    source = event.text("usage", "source")
+    return f"{shown} tokens" + (f" ({source})" if source not in {"", "reported"} else "")
+
+
+def _bodies(event: Event) -> list[str]:
+    if event.event_type == "decision":
+        condition, result = event.text("decision", "condition"), event.text("decision", "result")
+        default = "default branch" if event.at("decision", "is_default") is True else ""
+        confidence = event.text("decision", "confidence") or event.text("confidence")
+        return [condition, f"→ {result}" if result else "", default, f"confidence {confidence}" if confidence else ""]
+    if event.event_type == "human_review":
+        own = "REVIEWED BY ITS AUTHOR" if event.at("review", "is_self_review") is True else ""
+        return [f"by {reviewer(event)}", event.text("review", "action"), own]
+    if event.event_type == "external_action":
+        return [
+            f"on {event.text('action', 'target')}" if event.text("action", "target") else "",
+            event.text("action", "status"),
+        ]
+    return []
+
+
+def reviewer(event: Event) -> str:
+    """Return who reviewed, with the role."""
+    person = event.text("review", "reviewer", "id") or event.text("actor", "id")
+    role = event.text("review", "reviewer", "role") or event.text("actor", "role")
+    return f"{person} ({role})" if role else person
+
+
+def _bar_line(event: Event, indent: str, *, first: int, last: int, options: WaterfallOptions) -> str:
+    name = (indent + (event.text("name") or event.event_type))[:NAME].ljust(NAME)
+    colour = TROUBLE.get(event.outcome, "")
+    span = max(last - first, 1)
+    left = min(BAR - 1, BAR * (event.start_ns - first) // span)
+    width = max(1, min(BAR - left, round(BAR * (event.end_ns - event.start_ns) / span)))
+    bar = "·" * left + "█" * width + "·" * (BAR - left - width)
+    duration = format_duration(event.duration_ms) if event.duration_ms is not None else event.outcome
+    clock = format_clock(event.start, utc=options.utc)
+    return f"{clock}  {options.style(name, colour or 'bold')} {duration:>11}  {options.style(bar, colour or 'green')}"
+
+
+def _content_lines(event: Event, options: WaterfallOptions, shown: set[str]) -> list[str]:
+    if options.contents is None:
+        return []
+    lines: list[str] = []
+    for item in event.items():
+        reference = str(item.get("ref", ""))
+        content = options.contents.get(reference)
+        if content is None or reference in shown:
+            continue
+        shown.add(reference)
+        label = str(item.get("type") if item.get("type") not in {"text", None} else item.get("role", "text"))
+        lines += _labelled(label, content.text, options)
+    message = options.contents.get(event.text("error", "message_ref"))
+    return lines + (_labelled("error", message.text, options) if message else [])
+
+
+def _labelled(label: str, text: str, options: WaterfallOptions) -> list[str]:
+    lines = text.splitlines() or [""]
+    kept = lines if options.full else lines[:LINES_PER_CONTENT]
+    if len(kept) < len(lines):
+        kept = [*kept, f"… {len(lines) - len(kept)} more lines (--full)"]
+    width = 10_000_000 if options.full else 160
+    label = f"{label[:18]:<18} "
+    return [
+        (options.style(label, "dim") if index == 0 else " " * len(label))
+        + (line if len(line) <= width else line[:width] + "…")
+        for index, line in enumerate(kept)
+    ]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
