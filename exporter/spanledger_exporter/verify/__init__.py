@@ -1,1 +1,1 @@
-"""The judging side: reads a ledger, changes nothing, and says what holds, what does not, and what could not be checked."""
+"""The judging side: reads a ledger, changes nothing, says what holds, what does not, and what could not be checked."""

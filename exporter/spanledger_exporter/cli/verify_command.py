@@ -1,0 +1,160 @@
+"""`spanledger verify`: judge the ledger.
+
+Exit status: 0 verified · 1 tampered · 2 incomplete or not anchored · 3 cannot verify.
+It writes nothing, to no table and no anchor; `--since-checkpoint` alone keeps a memory of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import orjson
+
+from spanledger_exporter.anchors.configured import open_anchors
+from spanledger_exporter.cli.progress import Progress
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.errors import DataError, SpanledgerError, StoreError
+from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.verify import standalone
+from spanledger_exporter.verify.anchored import read_anchors
+from spanledger_exporter.verify.export_source import ExportSource
+from spanledger_exporter.verify.local import load_trust, read_spool
+from spanledger_exporter.verify.memory import default_memory_path, load_memory, save_memory
+from spanledger_exporter.verify.report import format_verdict
+from spanledger_exporter.verify.sql_walk import walk_in_sql
+from spanledger_exporter.verify.store_source import StoreSource
+from spanledger_exporter.verify.table_review import review_tables
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Findings, Verdict
+from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
+
+EPILOG = """exit status: 0 verified, 1 tampered, 2 incomplete or not anchored, 3 cannot verify
+
+examples:
+  spanledger verify
+  spanledger verify --json | jq .verdict
+  spanledger verify --offline rows.jsonl
+  spanledger verify --trust-root 5f2c…"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `verify`."""
+    parser.add_argument("--json", action="store_true", help="print the verdict as one JSON document")
+    parser.add_argument("--offline", metavar="EXPORT", type=Path, help="judge a JSON Lines export or a bundle instead")
+    parser.add_argument(
+        "--sql", action="store_true", help="let the server judge rows itself: a health check, no evidence"
+    )
+    parser.add_argument("--key", metavar="VKEY", action="append", default=[], help="believe this key and no other")
+    parser.add_argument("--trust-root", metavar="SHA256|FILE", help="believe the trust root with this digest")
+    parser.add_argument(
+        "--since-checkpoint",
+        metavar="FILE",
+        nargs="?",
+        const=default_memory_path(),
+        type=Path,
+        help="the log must extend what the last verification saw; default memory: %(const)s",
+    )
+    parser.add_argument(
+        "--columns",
+        choices=("auto", "python", "sql"),
+        default="auto",
+        help="who re-derives the typed columns; auto: Python up to 20,000 rows, then the server and a sample in Python",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge and print; the exit status is the verdict."""
+    settings = load_settings()
+    verdict = _offline(arguments) if arguments.offline else _judge(arguments, settings)
+    if isinstance(verdict, dict):
+        return _print_bundle(verdict, as_json=arguments.json)
+    if arguments.json:
+        sys.stdout.write(orjson.dumps(verdict.as_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        sys.stdout.write(format_verdict(verdict))
+    return verdict.exit_status
+
+
+def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, object]:
+    if arguments.offline.suffix == ".zip":
+        return standalone.verify_file(arguments.offline, keys=arguments.key, trust_root=arguments.trust_root)
+    findings = Findings()
+    try:
+        source = ExportSource.read(arguments.offline)
+    except DataError as error:
+        findings.tampered("integrity", str(error))
+        return findings.verdict()
+    findings.skipped("columns", "an export has no typed columns")
+    findings.skipped("content", "an export has no contents: make an evidence bundle")
+    return verify_ledger(source, Surroundings(), findings)
+
+
+def _print_bundle(verdict: dict[str, object], *, as_json: bool) -> int:
+    sys.stdout.write(standalone.render(verdict, as_json=as_json))
+    return standalone.EXIT_STATUS[str(verdict["verdict"])]
+
+
+def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
+    findings = Findings()
+    trust = _trust(arguments, settings, findings)
+    memory: Path | None = arguments.since_checkpoint
+    surroundings = Surroundings(
+        trust=trust,
+        anchored=read_anchors(open_anchors(settings)),
+        spooled=read_spool(settings),
+        remembered=load_memory(memory, origin=trust.origin) if memory else (),
+        is_local=settings.is_embedded,
+    )
+    try:
+        verdict = _judge_store(arguments, settings, surroundings, findings)
+    except StoreError as error:
+        findings.unverifiable("integrity", f"the store cannot be read: {error}")
+        return findings.verdict()
+    if memory and verdict.word != "tampered" and verdict.newest is not None:
+        save_memory(memory, verdict.newest)
+    return verdict
+
+
+def _trust(arguments: argparse.Namespace, settings: Settings, findings: Findings) -> Trust:
+    try:
+        return load_trust(settings, keys=arguments.key, trust_root=arguments.trust_root)
+    except SpanledgerError as error:
+        findings.unverifiable("authenticity", f"the keys to believe cannot be told: {error}")
+        return Trust()
+
+
+def _judge_store(
+    arguments: argparse.Namespace, settings: Settings, surroundings: Surroundings, findings: Findings
+) -> Verdict:
+    if settings.is_embedded and not settings.store_directory.is_dir():
+        return verify_ledger(ExportSource(()), surroundings, findings)  # opening it would make it
+    with open_store(settings, role="reader") as store:
+        source = StoreSource(store, columns="sql" if arguments.sql else arguments.columns)
+        bar = _Bar(source.row_count())
+        try:
+            return verify_ledger(
+                source,
+                surroundings,
+                findings,
+                progress=bar,
+                walk=(lambda view, found: walk_in_sql(source, view.segments, found)) if arguments.sql else None,
+                review=lambda view, found: review_tables(store, source.tables, view.acts, found),
+            )
+        finally:
+            bar.finish()
+
+
+class _Bar:
+    """Turns the verifier's steps into a progress line."""
+
+    def __init__(self, rows: int) -> None:
+        self._progress = Progress("verify rows", total=rows)
+
+    def __call__(self, step: str, rows: int) -> None:
+        if step == "rows":
+            self._progress.advance(rows - self._progress.done)
+
+    def finish(self) -> None:
+        self._progress.finish()

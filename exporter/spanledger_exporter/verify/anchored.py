@@ -1,0 +1,158 @@
+"""What anchors hold, against what the store says (ledger.md section 6).
+
+Rules
+- Anchors are read from the anchors; a receipt in the store is a claim that the anchor must confirm.
+- Every anchored checkpoint must be in the store and be a prefix of its log: otherwise somebody cut the log, rolled the
+  store back, forked it, or dropped it whole.
+- A chain that the registry names must exist, with the row 0 that was registered: in the store, or still in the spool.
+- A chain in the store that was never registered was put there by no writer of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive, parse_opening
+from spanledger_exporter.anchors.directory import DirectoryAnchor
+from spanledger_exporter.errors import ProofError
+from spanledger_exporter.verify.chains import ChainFacts
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint, open_known
+from spanledger_exporter.verify.source import AnchoredState, ReceiptRow
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Findings
+
+DIRECTORY = "directory"
+
+
+def read_anchors(anchors: Iterable[Anchor]) -> AnchoredState:
+    """Read every anchor that can be read back."""
+    state = AnchoredState()
+    for anchor in anchors:
+        if isinstance(anchor, DirectoryAnchor):
+            state = _merged(state, read_anchor_directory(anchor.directory, target=anchor.target))
+        elif isinstance(anchor, Archive):
+            state = _merged(state, _read_archive(anchor))
+    return state
+
+
+def read_anchor_directory(directory: Path, *, target: str = "anchors") -> AnchoredState:
+    """Read the append-only directory anchor: `checkpoints/<size, 20 digits>` and `chains/<hex>.json`."""
+    notes: dict[str, str] = {}
+    broken: list[str] = []
+    for path in _files(directory / "checkpoints"):
+        try:
+            notes[str(path)] = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            broken.append(f"{path}: {error}")
+    chains: dict[bytes, bytes] = {}
+    for path in _files(directory / "chains"):
+        try:
+            opening = parse_opening(path.read_bytes())
+        except (OSError, ProofError) as error:
+            broken.append(f"{path}: {error}")
+            continue
+        if path.name != f"{opening.chain.hex()}.json":
+            broken.append(f"{path} registers chain {opening.chain.hex()}")
+        chains[opening.chain] = opening.row_hash
+    held = {target: frozenset(int(Path(place).name) for place in notes if Path(place).name.isdecimal())}
+    return AnchoredState(notes, chains, held, broken, has_registry=(directory / "chains").is_dir())
+
+
+def _read_archive(anchor: Archive) -> AnchoredState:
+    name = f"{getattr(anchor, 'kind', 'archive')} {getattr(anchor, 'target', '')}"
+    try:
+        newest, openings = anchor.newest(), anchor.chains()
+    except AnchorError as error:
+        return AnchoredState(unreachable=[f"{name}: {error}"])
+    broken = [f"{name}: registry entry {chain.hex()}" for chain, opening in openings.items() if opening is None]
+    chains = {chain: opening.row_hash for chain, opening in openings.items() if opening is not None}
+    return AnchoredState({} if newest is None else {f"in {name}": newest}, chains, broken=broken, has_registry=True)
+
+
+def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
+    return AnchoredState(
+        {**first.notes, **second.notes},
+        {**first.chains, **second.chains},
+        {**first.held, **second.held},
+        [*first.broken, *second.broken],
+        [*first.unreachable, *second.unreachable],
+        has_registry=first.has_registry or second.has_registry,
+    )
+
+
+def _files(directory: Path) -> list[Path]:
+    """Return the files of an anchor, oldest name first; a writer's unfinished temporary files have a leading dot."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def review_anchors(state: AnchoredState, trust: Trust, findings: Findings) -> list[KnownCheckpoint]:
+    """Judge what the anchors hold, by itself."""
+    for place in state.broken:
+        findings.tampered("anchoring", f"an anchor holds what no anchor writes: {place}")
+    for place in state.unreachable:
+        findings.skipped("anchoring", f"an anchor could not be asked: {place}")
+    found = [
+        open_known(note, f"the anchored checkpoint {place}", trust, findings, check="anchoring")
+        for place, note in state.notes.items()
+    ]
+    findings.count("anchoring", anchored_checkpoints=len(found), registered_chains=len(state.chains))
+    return [known for known in found if known is not None]
+
+
+def compare_with_store(
+    anchored: Sequence[KnownCheckpoint],
+    *,
+    stored_sizes: AbstractSet[int],
+    held: Mapping[str, AbstractSet[int]],
+    receipts: Sequence[ReceiptRow],
+    findings: Findings,
+) -> None:
+    """Name anchored checkpoints that the store lost, and receipts that no anchor confirms.
+
+    Sizes are those that are there, good or not: a note that does not hold has been reported, and is not missing too.
+    """
+    for known in anchored:
+        if known.checkpoint.size not in stored_sizes:
+            findings.tampered("completeness", f"{known.place} is missing from the store's checkpoints")
+    findings.count("anchoring", receipts=len(receipts))
+    for receipt in receipts:
+        if receipt.size not in stored_sizes:
+            reason = (
+                f"the receipt of {receipt.kind} {receipt.target} is for size {receipt.size}, which has no checkpoint"
+            )
+            findings.tampered("completeness", reason)
+        if receipt.kind == DIRECTORY and receipt.size not in held.get(receipt.target, {receipt.size}):
+            reason = (
+                f"the store has a receipt for size {receipt.size}, and {receipt.target} does not hold that checkpoint"
+            )
+            findings.tampered("anchoring", reason)
+
+
+def review_registry(
+    state: AnchoredState,
+    chains: Mapping[bytes, ChainFacts],
+    *,
+    in_spool: Mapping[bytes, bytes],
+    must_be_registered: AbstractSet[bytes],
+    findings: Findings,
+) -> None:
+    """Compare the chain registry with the chains in the store and in the spool (`in_spool`: chain to row 0's hash)."""
+    for chain, registered in state.chains.items():
+        facts = chains.get(chain)
+        if facts is None and chain not in in_spool:
+            findings.tampered(
+                "completeness", "the chain is registered, and is neither stored nor in the spool", chain=chain
+            )
+        first = facts.first_hash if facts is not None else in_spool.get(chain, registered)
+        if first and first != registered:
+            findings.tampered("integrity", "row 0 is not the one that was registered", chain=chain, seq=0)
+    if not state.has_registry:
+        return
+    for chain in must_be_registered:
+        if chain not in state.chains:
+            findings.tampered("completeness", "the chain is stored and was never registered", chain=chain, seq=0)

@@ -1,0 +1,51 @@
+"""What this verifier saw last time: the newest checkpoint of each log, in a file of the verifier's own.
+
+    {"spanledger/7c1f2a90b3d4e5f6":{"root":"CsUY…","size":1208}}
+
+Rules
+- A log that no longer extends what was seen is a fork or a rollback, even when every anchor agrees with it.
+- The file is the verifier's memory, not part of the ledger; it is replaced whole, and only after a verdict that found
+  no tampering.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import orjson
+
+from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.ledger.checkpoint import Checkpoint
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint
+
+
+def default_memory_path() -> Path:
+    """Return where a user's verifications remember: outside the data directory, which may be the suspect's."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "spanledger" / "checkpoints.json"
+
+
+def load_memory(path: Path, *, origin: str | None) -> list[KnownCheckpoint]:
+    """Return what was seen of `origin` (or of every log). Raises ConfigurationError for a file that does not parse."""
+    try:
+        told = orjson.loads(path.read_bytes())
+        seen = [Checkpoint(name, int(item["size"]), b64decode(item["root"])) for name, item in told.items()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(f"expected remembered checkpoints in {path}, got: {error}; move it away") from error
+    place = f"the checkpoint remembered in {path}"
+    return [KnownCheckpoint(checkpoint, place) for checkpoint in seen if origin in (None, checkpoint.origin)]
+
+
+def save_memory(path: Path, checkpoint: Checkpoint) -> None:
+    """Remember `checkpoint` as the newest of its log."""
+    known = {item.checkpoint.origin: item.checkpoint for item in load_memory(path, origin=None)}
+    known[checkpoint.origin] = checkpoint
+    told = {name: {"size": item.size, "root": b64encode(item.root).decode()} for name, item in known.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
+    temporary.replace(path)

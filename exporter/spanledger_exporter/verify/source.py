@@ -1,0 +1,130 @@
+"""What a verifier reads: plain bytes and numbers, wherever they lie.
+
+A store, an export and a ledger in memory are three sources; the steps of `verifier` see no difference. Sources read
+and never judge: what they cannot read they raise (StoreError, DataError), what they read they pass on unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+RowTuple = tuple[bytes, int, bytes, int, bytes, bytes, bytes, str]
+"""chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant. A plain tuple: there are millions of them."""
+
+ROW_FIELDS = ("chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash", "tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One row of the `log` table."""
+
+    index: int
+    entry: bytes
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """One row of the `checkpoints` table. `note` is the signed note, as text."""
+
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRow:
+    """One row of the `anchors` table: what an anchor gave back for the checkpoint of `size`."""
+
+    size: int
+    kind: str
+    target: str
+    receipt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRow:
+    """One row of the `content` table. `ref` is 32 raw bytes."""
+
+    ref: bytes
+    content_class: str
+    media: str
+    size: int
+    data: bytes
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredState:
+    """What anchors hold, read from the anchors themselves and not from the store.
+
+    `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0.
+    `held` has the sizes that each directory holds, by the target that receipts call it; `broken` is what does not parse.
+    """
+
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
+    chains: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    held: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
+    broken: Sequence[str] = ()
+    unreachable: Sequence[str] = ()
+    has_registry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRow:
+    """What is compared with an envelope: where it stands, and the columns beside it. `columns` is None without any."""
+
+    chain: bytes
+    seq: int
+    time_ns: int
+    env: bytes
+    tenant: str
+    columns: Mapping[str, Any] | None = None
+    answers_references: bool = True
+    """Whether the source holds contents at all, so that a reference without one is a loss."""
+
+
+Place = tuple[bytes, int]
+"""A chain and a sequence number in it."""
+
+
+class LedgerSource(Protocol):
+    """A ledger to be judged."""
+
+    def row_count(self) -> int:
+        """Count the stored rows, duplicates included."""
+        ...
+
+    def rows(self) -> Iterator[Sequence[RowTuple]]:
+        """Yield every row in batches, ordered by chain and sequence number."""
+        ...
+
+    def envelopes(self) -> Iterator[EnvelopeRow]:
+        """Yield the rows whose envelopes are to be read: all, or those that another check could not clear."""
+        ...
+
+    def row_hashes(self, places: Sequence[Place]) -> Mapping[Place, bytes]:
+        """Return the stored row hash at each place that exists."""
+        ...
+
+    def tail(self, chain: bytes, after: int) -> Iterator[tuple[int, bytes]]:
+        """Yield seq and env of the rows of `chain` behind `after`, in order."""
+        ...
+
+    def log(self) -> Iterator[LogRow]:
+        """Yield the log in order of its index."""
+        ...
+
+    def checkpoints(self) -> Sequence[CheckpointRow]:
+        """Return every stored checkpoint, smallest first."""
+        ...
+
+    def receipts(self) -> Sequence[ReceiptRow]:
+        """Return every stored anchor receipt, smallest first."""
+        ...
+
+    def contents(self) -> Iterator[ContentRow]:
+        """Yield every stored content."""
+        ...

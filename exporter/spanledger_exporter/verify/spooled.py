@@ -1,0 +1,88 @@
+"""The local spool against the store: what is recorded and not stored yet, and what disagrees.
+
+Rules
+- A row in the spool and not in the store is `incomplete`, not tampering: shipping is still to come. Where the shipper
+  noted that the store has it, its absence is tampering.
+- Rows that are not stored yet are hashed and linked like stored ones; they continue the stored chain.
+- Housekeeping rows alone never make a verdict incomplete: reading the ledger adds some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
+from spanledger_exporter.verify.chains import ChainFacts
+from spanledger_exporter.verify.coverage import holds_events
+from spanledger_exporter.verify.verdict import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledChain:
+    """The rows of one chain that its spool still holds, in order, and up to which one the shipper says it is done."""
+
+    chain: bytes
+    rows: Iterable[Row]
+    confirmed: int = -1
+    damages: Iterable[str] = ()
+
+
+@dataclass(slots=True)
+class SpoolView:
+    """What the spool showed: row 0 of every chain in it."""
+
+    first_hashes: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+
+def review_spool(spooled: Iterable[SpooledChain], chains: Mapping[bytes, ChainFacts], findings: Findings) -> SpoolView:
+    """Compare every chain in the spool with the stored one."""
+    view = SpoolView()
+    for chain in spooled:
+        _review_chain(chain, chains.get(chain.chain), view, findings)
+        for damage in chain.damages:
+            findings.incomplete("coverage", f"the spool is damaged: {damage}", chain=chain.chain)
+    return view
+
+
+def _review_chain(spooled: SpooledChain, facts: ChainFacts | None, view: SpoolView, findings: Findings) -> None:
+    chain = spooled.chain
+    last, head = (facts.last, facts.head) if facts else (-1, genesis_hash(chain))
+    waiting: list[Row] = []
+    for row in spooled.rows:
+        if row.seq == 0:
+            view.first_hashes[chain] = row.row_hash
+        if row.seq < last or (row.seq == last and row.row_hash == head):
+            continue
+        if row.seq == last:
+            findings.tampered("integrity", "the spool and the store disagree on this row", chain=chain, seq=row.seq)
+            continue
+        _review_row(row, last, head, findings)
+        last, head = row.seq, row.row_hash
+        waiting.append(row)
+    _report_waiting(spooled, waiting, findings)
+
+
+def _review_row(row: Row, last: int, head: bytes, findings: Findings) -> None:
+    chain, seq = row.chain_id, row.seq
+    link = row_hash(chain_id=chain, seq=seq, prev_hash=row.prev_hash, time_ns=row.time_ns, env_hash=row.env_hash)
+    if env_hash(row.env) != row.env_hash or link != row.row_hash:
+        findings.tampered("integrity", "the spooled row does not hash to row_hash", chain=chain, seq=seq)
+    if seq != last + 1:
+        reason = f"rows {last + 1} to {seq - 1} are neither stored nor in the spool"
+        findings.tampered("completeness", reason, chain=chain, seq=last + 1)
+    elif row.prev_hash != head:
+        findings.tampered("integrity", "prev_hash of the spooled row is not its predecessor's", chain=chain, seq=seq)
+
+
+def _report_waiting(spooled: SpooledChain, waiting: list[Row], findings: Findings) -> None:
+    if not waiting:
+        return
+    findings.count("coverage", recorded_not_stored=len(waiting))
+    first, last = waiting[0].seq, waiting[-1].seq
+    if first <= spooled.confirmed:
+        reason = f"rows {first} to {min(last, spooled.confirmed)} were stored, by the shipper's note, and are missing"
+        findings.tampered("completeness", reason, chain=spooled.chain, seq=first)
+    elif holds_events((row.env for row in waiting), is_event_chain=False):
+        reason = f"rows {first} to {last} are recorded and not stored: run `spanledger ship`"
+        findings.incomplete("coverage", reason, chain=spooled.chain, seq=first)

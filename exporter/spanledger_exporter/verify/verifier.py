@@ -1,0 +1,175 @@
+"""The judgement of a whole ledger, in eleven steps.
+
+ 1  The checkpoints of the store: every signature by a pinned key, valid at that size.
+ 2  The checkpoints of the anchors, read from the anchors, by the same keys.
+ 3  The log: indexes, leaf hashes, entries, segments that follow one another; its root at every size of interest.
+ 4  Every checkpoint, stored, anchored, quoted or remembered, is a prefix of that log.
+ 5  Anchors against the store: nothing anchored is missing, nothing promised is lost.
+ 6  The rows: hashes, links, gaps, genesis, equivocation, time; every segment's root over them.
+ 7  The envelopes: schema, row 0, tenant and typed columns against `env`.
+ 8  The contents: every blob hashed, every reference answered.
+ 9  The spool: what is recorded and not stored, what disagrees.
+10  The registry, and what chains claim about each other and about the log.
+11  Coverage: how far each chain stands under an anchored checkpoint.
+
+Every step runs whatever the ones before found: one edit should not hide another. Nothing is written anywhere.
+Steps report to `Findings` and never raise for a bad ledger; a source that cannot be read raises StoreError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from spanledger_exporter.verify.anchored import compare_with_store, review_anchors, review_registry
+from spanledger_exporter.verify.chains import ChainFacts, ChainWalk
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
+from spanledger_exporter.verify.claims import review_claims
+from spanledger_exporter.verify.contents import review_contents
+from spanledger_exporter.verify.coverage import review_coverage
+from spanledger_exporter.verify.envelopes import EnvelopeReview
+from spanledger_exporter.verify.log_review import LogView, review_log
+from spanledger_exporter.verify.source import AnchoredState, LedgerSource
+from spanledger_exporter.verify.spooled import SpooledChain, SpoolView, review_spool
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Findings, Verdict
+
+Progress = Callable[[str, int], None]
+Walk = Callable[[LogView, Findings], dict[bytes, ChainFacts]]
+"""Step 6 done elsewhere: given the log and where to report, returns what it learnt of each chain."""
+
+Review = Callable[[LogView, Findings], None]
+"""A judgement that only one kind of source allows, such as that of the tables' definitions."""
+
+
+def _silent(_step: str, _rows: int) -> None:
+    """Take progress and show none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known besides the ledger: keys, anchors, the spool, and what an earlier verification remembered."""
+
+    trust: Trust = field(default_factory=Trust)
+    anchored: AnchoredState = field(default_factory=AnchoredState)
+    spooled: Iterable[SpooledChain] = ()
+    remembered: Sequence[KnownCheckpoint] = ()
+    subject_keys: AbstractSet[str] = frozenset()
+    is_local: bool = True
+    """Every writer shares this machine's registry; with a server store other hosts keep their own until sealing."""
+
+
+def verify_ledger(
+    source: LedgerSource,
+    surroundings: Surroundings,
+    findings: Findings | None = None,
+    *,
+    progress: Progress = _silent,
+    walk: Walk | None = None,
+    review: Review | None = None,
+) -> Verdict:
+    """Judge a ledger. `findings` may hold what was found before; `progress` is told the step and the rows done.
+
+    `walk` takes the place of step 6, `review` is run after step 3.
+    """
+    return _Verification(source, surroundings, findings or Findings(), progress, walk, review).run()
+
+
+class _Verification:
+    def __init__(  # noqa: PLR0917 - private, called once
+        self,
+        source: LedgerSource,
+        surroundings: Surroundings,
+        findings: Findings,
+        progress: Progress,
+        walk: Walk | None,
+        review: Review | None,
+    ) -> None:
+        self.source = source
+        self.known = surroundings
+        self.findings = findings
+        self.progress = progress
+        self.walk = walk
+        self.review = review
+
+    def run(self) -> Verdict:
+        findings, known = self.findings, self.known
+        self.progress("checkpoints", 0)
+        rows = self.source.checkpoints()
+        stored = review_stored(rows, known.trust, findings)  # step 1
+        anchored = review_anchors(known.anchored, known.trust, findings)  # step 2
+        view = self._review_log()  # step 3
+        if self.review is not None:
+            self.review(view, findings)
+        findings.newest = compare_with_log(stored, view, findings)  # step 4
+        compare_with_log(known.remembered, view, findings)
+        newest_anchored = compare_with_log(anchored, view, findings)
+        anchored_size = newest_anchored.size if newest_anchored else 0
+        self._compare_forks(stored, anchored)
+        compare_with_store(  # step 5
+            anchored,
+            stored_sizes={row.size for row in rows},
+            held=known.anchored.held,
+            receipts=self.source.receipts(),
+            findings=findings,
+        )
+        chains = self._walk(view)  # step 6
+        envelopes = self._review_envelopes()  # step 7
+        self.progress("contents", 0)
+        review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
+        spool = review_spool(known.spooled, chains, findings)  # step 9
+        self._review_registry(chains, spool, view)  # step 10
+        review_claims(self.source, chains, spool.first_hashes, view, findings)
+        self.progress("coverage", 0)
+        review_coverage(self.source, chains, view, anchored_size, findings)  # step 11
+        self._judge_whole(chains, anchored_size, is_signed=bool(rows))
+        return findings.verdict()
+
+    def _review_log(self) -> LogView:
+        # Chains quote the newest checkpoint they knew, and that may be of any size: so every root is kept.
+        return review_log(self.source.log(), self.findings)
+
+    def _compare_forks(self, stored: Sequence[KnownCheckpoint], anchored: Sequence[KnownCheckpoint]) -> None:
+        roots = {known.checkpoint.size: known for known in stored}
+        for known in anchored:
+            other = roots.get(known.checkpoint.size)
+            if other is not None and other.checkpoint.root != known.checkpoint.root:
+                reason = f"{known.place} and {other.place} have different roots: the log was forked"
+                self.findings.tampered("integrity", reason)
+
+    def _walk(self, view: LogView) -> dict[bytes, ChainFacts]:
+        if self.walk is not None:
+            return self.walk(view, self.findings)
+        walk = ChainWalk(self.findings, view.segments)
+        done = 0
+        for batch in self.source.rows():
+            walk.feed(batch)
+            done += len(batch)
+            self.progress("rows", done)
+        walk.finish()
+        return walk.chains
+
+    def _review_envelopes(self) -> EnvelopeReview:
+        review = EnvelopeReview(self.findings)
+        self.progress("envelopes", 0)
+        review.feed(self.source.envelopes())
+        return review
+
+    def _review_registry(self, chains: dict[bytes, ChainFacts], spool: SpoolView, view: LogView) -> None:
+        must = {chain for chain in chains if self.known.is_local or chain in view.segments}
+        review_registry(
+            self.known.anchored,
+            chains,
+            in_spool=spool.first_hashes,
+            must_be_registered=must,
+            findings=self.findings,
+        )
+
+    def _judge_whole(self, chains: dict[bytes, ChainFacts], anchored_size: int, *, is_signed: bool) -> None:
+        if not chains:
+            self.findings.unverifiable("completeness", "the ledger is empty: nothing can be proved from it")
+        elif not anchored_size:
+            self.findings.incomplete("anchoring", "no checkpoint is anchored: run `spanledger seal`")
+        if chains and not is_signed:
+            self.findings.skipped("authenticity", "nothing is signed yet")

@@ -1,0 +1,144 @@
+"""The verifier on whole ledgers in memory: what is verified, what is not, and which place it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledgers import Ledger
+from sealed_ledgers import SIGNER, STRANGER, SealedLedger, edited, row_tuple
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Verdict
+
+
+def reasons(verdict: Verdict) -> list[str]:
+    """Return every reason of a verdict."""
+    return [finding.reason for result in verdict.checks.values() for finding in result.findings]
+
+
+@pytest.fixture
+def ledger() -> SealedLedger:
+    """Two chains of seven rows, sealed twice."""
+    return SealedLedger.tell(chains=2, rows=6)
+
+
+def test_an_untouched_sealed_ledger_is_verified(ledger: SealedLedger) -> None:
+    """Every check is ok and every row is counted as anchored."""
+    verdict = ledger.verdict()
+    assert (verdict.word, reasons(verdict)) == ("verified", [])
+    assert verdict.checks["coverage"].counts["anchored"] == ledger.row_count()
+
+
+def test_an_edited_envelope_is_named_by_chain_and_row(ledger: SealedLedger) -> None:
+    """The place is exact, and only the edited row is accused."""
+    row = ledger.rows_[3]
+    ledger.rows_[3] = edited(row, env=row[4].replace(b"model_call", b"modem_call"))
+    (failure,) = ledger.verdict().as_json()["checks"]["integrity"]["failures"]
+    assert (failure["chain"], failure["seq"]) == (row[0].hex(), row[1])
+
+
+def test_a_truncated_tail_is_missing_from_the_sealed_segments(ledger: SealedLedger) -> None:
+    """Deleting the newest rows leaves no gap in the chain, and the log still knows them."""
+    chain, last = ledger.rows_[-1][0], ledger.rows_[-1][1]
+    del ledger.rows_[-2:]
+    (failure,) = ledger.verdict().as_json()["checks"]["completeness"]["failures"]
+    assert failure == {
+        "chain": chain.hex(),
+        "seq": last - 1,
+        "reason": f"rows {last - 1} to {last} are sealed in the log and missing",
+    }
+
+
+def test_a_store_without_rows_is_never_ok() -> None:
+    """Nothing stored and nothing anchored cannot be verified; that is not the same as clean."""
+    assert SealedLedger().verdict().exit_status == 3
+
+
+def test_a_store_that_lost_everything_is_tampered_with(ledger: SealedLedger) -> None:
+    """The anchors remember what the store forgot."""
+    empty = SealedLedger(anchored=ledger.anchored, registry=ledger.registry)
+    verdict = empty.verdict()
+    assert verdict.exit_status == 1
+    assert "its tail was cut or rolled back" in " ".join(reasons(verdict))
+
+
+def test_rows_that_nobody_sealed_yet_are_incomplete(ledger: SealedLedger) -> None:
+    """The verdict names the first row that no anchored checkpoint covers."""
+    press = Ledger()
+    chain = press.open_chain()
+    chain.append({"event_type": "model_call"})
+    fresh = SealedLedger()
+    fresh.take(press)
+    verdict = fresh.verdict()
+    assert (verdict.word, verdict.exit_status) == ("incomplete", 2)
+    assert verdict.checks["coverage"].findings[0].seq == 0
+
+
+def test_housekeeping_rows_do_not_spoil_the_verdict(ledger: SealedLedger) -> None:
+    """Looking at the ledger writes an access row; the next verdict is as good as the last."""
+    press = Ledger(tenant="auditors")
+    press.open_chain(role="cli")
+    reading = press.rows[0]
+    press.rows.clear()
+    ledger.rows_.append(row_tuple(reading))
+    ledger.registry[reading.chain_id] = reading.row_hash
+    assert ledger.verdict().word == "verified"
+
+
+def test_a_checkpoint_by_another_key_is_refused() -> None:
+    """Somebody who re-signs the log needs the key."""
+    ledger = SealedLedger.tell(seals=1)
+    ledger.checkpoints_.clear()
+    ledger.sign(STRANGER, anchor=False)
+    assert ledger.verdict().checks["authenticity"].status == "failed"
+
+
+def test_without_a_pinned_key_nothing_is_authentic(ledger: SealedLedger) -> None:
+    """Signatures that nobody can check make the verdict unknown, not verified."""
+    assert ledger.verdict(trust=Trust()).exit_status == 3
+
+
+def test_a_rolled_back_store_is_older_than_its_anchors() -> None:
+    """An older copy is consistent in itself; the newest anchored checkpoint gives it away."""
+    ledger = SealedLedger.tell(seals=1, rows=3)
+    older = replace(ledger, rows_=list(ledger.rows_), log_=list(ledger.log_), checkpoints_=list(ledger.checkpoints_))
+    ledger.add_entries([b'{"time":"1793606400000000000","type":"heartbeat"}'])
+    ledger.sign()
+    older.anchored = ledger.anchored
+    assert older.verdict().exit_status == 1
+
+
+def test_content_that_was_swapped_or_removed_is_named_by_its_reference(ledger: SealedLedger) -> None:
+    """The reason holds the full reference, and the place is the row that needs it."""
+    first, second = ledger.contents_[0], ledger.contents_[1]
+    ledger.contents_[0] = replace(first, data=b"another question", size=16)
+    del ledger.contents_[1]
+    said = reasons(ledger.verdict())
+    assert f"content {first.ref.hex()} does not hash to its reference" in said
+    assert f"content {second.ref.hex()} is missing" in said
+
+
+def test_an_unknown_schema_fails_closed() -> None:
+    """A row of a later version may mean anything: the verdict is unknown."""
+    press = Ledger()
+    chain = press.open_chain()
+    chain.append({"event_type": "model_call", "schema": "spanledger.event/2"})
+    ledger = SealedLedger()
+    ledger.take(press)
+    ledger.seal()
+    assert ledger.verdict().exit_status == 3
+
+
+def test_a_duplicate_insert_is_benign(ledger: SealedLedger) -> None:
+    """A retried batch stores rows twice; that is counted and not accused."""
+    ledger.rows_ += ledger.rows_[:4]
+    verdict = ledger.verdict()
+    assert verdict.word == "verified"
+    assert verdict.checks["integrity"].counts["duplicates"] == 4
+
+
+def test_an_empty_interval_is_a_heartbeat(ledger: SealedLedger) -> None:
+    """Sealing when nothing happened keeps the verdict."""
+    ledger.seal(SIGNER)
+    assert ledger.verdict().word == "verified"
