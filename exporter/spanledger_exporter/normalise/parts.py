@@ -19,6 +19,7 @@ from typing import Any, Final
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
 from spanledger_exporter.redact.rules import Findings, Redactor
+from spanledger_semconv.messages import is_plain_text
 
 TEXT_MEDIA: Final = "text/plain; charset=utf-8"
 JSON_MEDIA: Final = "application/json"
@@ -73,7 +74,7 @@ class Parts:
         """Return the item of one part, as a list: empty when content is not kept at all."""
         kind = str(part.get("type", "message")) if isinstance(part, Mapping) else "text"
         text = part.get("content") if isinstance(part, Mapping) else part
-        if isinstance(text, str) and (kind in TEXT_TYPES or not isinstance(part, Mapping)):
+        if isinstance(text, str) and (not isinstance(part, Mapping) or kind in TEXT_TYPES or is_plain_text(part)):
             return self.text(text, kind, role=role, content_class=content_class, **more)
         if kind == "blob" and (blob := _blob_bytes(text)) is not None:
             media = str(part.get("mime_type") or BINARY_MEDIA)
