@@ -1,0 +1,214 @@
+"""Several instrumentations watch the same call, and still exactly one span has its usage.
+
+The HTTP instrumentation is the real one. The rival GenAI instrumentations are simulated: installing the real ones would
+register their entry points in this environment, and the launcher would load them everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+import wrapt
+from opentelemetry import trace
+from opentelemetry.context import attach, detach, get_value, set_value
+from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from local_provider import LocalProvider
+from spanledger.anthropic import AnthropicInstrumentor
+from spanledger.openai import OpenAIInstrumentor
+
+UTIL_GENAI = "opentelemetry.genai.client.inference.context"
+ASK: list[Any] = [{"role": "user", "content": "Hi"}]
+
+
+def ask_openai(provider: LocalProvider) -> None:
+    """Ask for a chat completion with the real SDK."""
+    with openai.OpenAI(base_url=provider.openai_url, api_key="local") as client:
+        client.chat.completions.create(model="gpt-5-mini", messages=ASK)
+
+
+def ask_anthropic(provider: LocalProvider) -> None:
+    """Ask for a message with the real SDK."""
+    with anthropic.Anthropic(base_url=provider.url, api_key="local") as client:
+        client.messages.create(model="claude-sonnet-5", max_tokens=9, messages=ASK)
+
+
+Ask = Callable[[LocalProvider], None]
+both_sdks = pytest.mark.parametrize("ask", [ask_openai, ask_anthropic])
+
+
+@pytest.fixture
+def provider() -> Iterator[LocalProvider]:
+    """Run the local provider."""
+    with LocalProvider() as running:
+        yield running
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Give a global tracer provider whose spans can be looked at."""
+    kept = InMemorySpanExporter()
+    tracer_provider = TracerProvider()
+    tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", tracer_provider)
+    return kept
+
+
+@pytest.fixture
+def instrumented(exporter: InMemorySpanExporter) -> Iterator[None]:
+    """Switch both of our instrumentors on."""
+    del exporter
+    instrumentors = (OpenAIInstrumentor(), AnthropicInstrumentor())
+    for instrumentor in instrumentors:
+        instrumentor.instrument(skip_dep_check=True)
+    yield
+    for instrumentor in instrumentors:
+        instrumentor.uninstrument()
+
+
+def with_usage(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+    """Return the spans that carry token counts."""
+    return [span for span in exporter.get_finished_spans() if any(".usage." in key for key in span.attributes or {})]
+
+
+@both_sdks
+@pytest.mark.usefixtures("instrumented")
+def test_http_spans_are_children_without_usage(
+    provider: LocalProvider, exporter: InMemorySpanExporter, ask: Ask
+) -> None:
+    """The real HTTP instrumentation adds a span below ours, for each request that was sent."""
+    http = HTTPX2ClientInstrumentor()
+    http.instrument(skip_dep_check=True)
+    try:
+        ask(provider)
+    finally:
+        http.uninstrument()
+    (call,) = with_usage(exporter)
+    others = [span for span in exporter.get_finished_spans() if span is not call]
+    assert [span.name for span in others] == ["POST"]
+    assert others[0].parent == call.get_span_context()
+
+
+class Rival:
+    """Another GenAI instrumentation: wraps a method of each SDK and makes a span with usage."""
+
+    def __init__(self, module: str, *, listens: bool) -> None:
+        self.module = module
+        self.listens = listens
+        self._originals: list[tuple[Any, str, Any]] = []
+
+    def install(self) -> None:
+        """Wrap the methods, and be visible as the real package would be."""
+        for owner, name in (
+            (openai.resources.chat.completions.Completions, "create"),
+            (anthropic.resources.messages.Messages, "create"),
+        ):
+            original = vars(owner)[name]
+            self._originals.append((owner, name, original))
+            setattr(owner, name, wrapt.FunctionWrapper(original, self._call))
+
+    def remove(self) -> None:
+        """Put the methods back."""
+        for owner, name, original in self._originals:
+            setattr(owner, name, original)
+
+    def _call(self, wrapped: Callable[..., Any], _instance: Any, args: Any, kwargs: Any) -> Any:
+        if self.listens and get_value(UTIL_GENAI):
+            return wrapped(*args, **kwargs)
+        with trace.get_tracer(self.module).start_as_current_span("rival") as span:
+            token = attach(set_value(UTIL_GENAI, value=True)) if self.listens else None
+            try:
+                answer = wrapped(*args, **kwargs)
+            finally:
+                if token is not None:
+                    detach(token)
+            span.set_attribute("gen_ai.usage.input_tokens", 12)
+            return answer
+
+
+@pytest.fixture
+def install_rival(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install rivals, and remove them after the test."""
+    installed: list[Rival] = []
+
+    def install(name: str, *, listens: bool) -> None:
+        module, _, instrumentor = name.partition(":")
+        stub = ModuleType(module)
+        active = type(instrumentor, (), {"_is_instrumented_by_opentelemetry": True})
+        vars(stub)[instrumentor] = type(instrumentor, (), {"_instance": active()})
+        monkeypatch.setitem(sys.modules, module, stub)
+        rival = Rival(module, listens=listens)
+        rival.install()
+        installed.append(rival)
+
+    yield install
+    for rival in reversed(installed):
+        rival.remove()
+
+
+@both_sdks
+@pytest.mark.usefixtures("instrumented")
+def test_a_rival_that_says_so_in_the_context_is_not_counted_twice(
+    provider: LocalProvider, exporter: InMemorySpanExporter, install_rival: Callable[..., None], ask: Ask
+) -> None:
+    """The official instrumentations do; whoever is outermost records the call, the SDK's own span stays away."""
+    install_rival("opentelemetry.instrumentation.genai.openai:OpenAIInstrumentor", listens=True)
+    ask(provider)
+    assert len(with_usage(exporter)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rival", "ask"),
+    [
+        ("openinference.instrumentation.openai:OpenAIInstrumentor", ask_openai),
+        ("openinference.instrumentation.anthropic:AnthropicInstrumentor", ask_anthropic),
+    ],
+)
+@pytest.mark.usefixtures("instrumented")
+def test_we_step_aside_for_a_rival_that_does_not_listen(
+    provider: LocalProvider,
+    exporter: InMemorySpanExporter,
+    install_rival: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    *,
+    rival: str,
+    ask: Ask,
+) -> None:
+    """Each call is counted once, and the log names the variable that decides who counts."""
+    install_rival(rival, listens=False)
+    with caplog.at_level(logging.WARNING, "spanledger"):
+        ask(provider)
+    assert [span.name for span in with_usage(exporter)] == ["rival"]
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in caplog.text
+
+
+@both_sdks
+@pytest.mark.usefixtures("instrumented")
+def test_suppressed_instrumentation_is_suppressed(
+    provider: LocalProvider, exporter: InMemorySpanExporter, ask: Ask
+) -> None:
+    """An exporter's own calls, for example, are nobody's business."""
+    with suppress_instrumentation():
+        ask(provider)
+    assert with_usage(exporter) == []
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_an_application_without_an_instrumented_sdk_notices_nothing(
+    provider: LocalProvider, exporter: InMemorySpanExporter
+) -> None:
+    """Plain HTTP to the same endpoint is not ours."""
+    httpx2.post(f"{provider.openai_url}/chat/completions", json={"model": "m", "messages": ASK})
+    assert exporter.get_finished_spans() == ()
