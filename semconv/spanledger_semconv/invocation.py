@@ -102,6 +102,7 @@ class InvocationResult:
     """What came of the call. `time_to_first_chunk_s` is in seconds; `error_type` is a low-cardinality name.
 
     `attributes` holds every further semantic-convention attribute known at the end except content and usage.
+    `system_instructions` are those that only the answer names: a fetched response repeats what it was made with.
     """
 
     outcome: Outcome
@@ -114,6 +115,7 @@ class InvocationResult:
     error_type: str | None = None
     error_message: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    system_instructions: Sequence[Json] = ()
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from spanledger.invocation.content import content_attributes, content_values
 from spanledger.invocation.faults import report_once
+from spanledger.invocation.metrics import Timing
 from spanledger_semconv import attributes as names
 from spanledger_semconv.invocation import Invocation, InvocationRequest, InvocationResult, Outcome, Usage
 
@@ -49,7 +50,17 @@ _OTHER_USAGE = {
 class Call:
     """A started span with its hand-over; `finish` or `fail` ends both."""
 
-    __slots__ = ("_open", "_process", "_telemetry", "context", "first_chunk_s", "invocation", "span", "started_s")
+    __slots__ = (
+        "_open",
+        "_process",
+        "_telemetry",
+        "chunk_interval_s",
+        "context",
+        "first_chunk_s",
+        "invocation",
+        "span",
+        "started_s",
+    )
 
     def __init__(self, telemetry: Telemetry, invocation: Invocation, span: Span, context: Context) -> None:
         self._telemetry = telemetry
@@ -60,6 +71,7 @@ class Call:
         self.context = context
         self.started_s = perf_counter()
         self.first_chunk_s: float | None = None
+        self.chunk_interval_s: float | None = None
 
     @property
     def request(self) -> InvocationRequest:
@@ -103,19 +115,24 @@ class Call:
         attributes = result_attributes(result)
         event = telemetry.completed(self, attributes, content)
         if is_recording:
-            if telemetry.settings.content_on_span:
+            if telemetry.settings.content_on_span and request.operation != "embeddings":  # no such attributes there
                 attributes.update(content_attributes(content))
             span.set_attributes(attributes)
             if result.error_type is not None:
                 span.set_status(Status(StatusCode.ERROR, result.error_message))
-        telemetry.metrics.record(request, result, duration_s, self.context)
+        telemetry.metrics.record(request, result, Timing(duration_s, self.chunk_interval_s), self.context)
         if event is not None:
             telemetry.emit(event)
 
 
-def failed(error: BaseException, partial: InvocationResult | None = None) -> InvocationResult:
-    """Give the result of a call that ended with `error`: `cancelled` when the caller gave up, `error` otherwise."""
-    outcome: Outcome = "cancelled" if isinstance(error, _CALLER_GAVE_UP) else "error"
+def failed(
+    error: BaseException, partial: InvocationResult | None = None, *, by_caller: bool = False
+) -> InvocationResult:
+    """Give the result of a call that ended with `error`.
+
+    The outcome is `cancelled` when the caller gave up or, `by_caller`, when its own code raised while it was reading.
+    """
+    outcome: Outcome = "cancelled" if by_caller or isinstance(error, _CALLER_GAVE_UP) else "error"
     base = partial if partial is not None else _NOTHING
     return InvocationResult(
         outcome=outcome,
@@ -128,6 +145,7 @@ def failed(error: BaseException, partial: InvocationResult | None = None) -> Inv
         error_type=error_type_of(error),
         error_message=str(error)[:_LONGEST_MESSAGE],
         attributes=base.attributes,
+        system_instructions=base.system_instructions,
     )
 
 

@@ -14,7 +14,7 @@ from spanledger_semconv.invocation import InvocationRequest, InvocationResult
 def content_values(request: InvocationRequest, result: InvocationResult) -> dict[str, Any]:
     """Give the four content attributes as structured values; an empty one is left out."""
     values = {
-        names.GEN_AI_SYSTEM_INSTRUCTIONS: resolved(request.system_instructions),
+        names.GEN_AI_SYSTEM_INSTRUCTIONS: resolved(request.system_instructions) or resolved(result.system_instructions),
         names.GEN_AI_INPUT_MESSAGES: resolved(request.input_messages),
         names.GEN_AI_OUTPUT_MESSAGES: resolved(result.output_messages),
         names.GEN_AI_TOOL_DEFINITIONS: resolved(request.tool_definitions),

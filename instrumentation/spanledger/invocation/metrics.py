@@ -2,7 +2,7 @@
 
 - Token counters are asynchronous instruments: a call adds to plain integers here, the reader collects them.
   The exported data is the same monotonic sum, at a fraction of the cost of one SDK record per counter and call.
-- Streams record once, at their end; there is no record per chunk.
+- Streams record once, at their end: the time to the first chunk and the mean time between chunks, not one per chunk.
 - `released` names are those that opentelemetry-util-genai 1.3b0 emits; `both` is for the time of migration.
 
 Durations are in seconds, buckets as the conventions ask for them.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.context import Context
@@ -25,6 +26,15 @@ from spanledger_semconv.invocation import InvocationRequest, InvocationResult, U
 INFERENCE_OPERATIONS = frozenset({"chat", "text_completion", "generate_content"})
 
 Attributes = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds of one call: all of it, and the mean between the chunks of its stream."""
+
+    duration_s: float
+    chunk_interval_s: float | None = None
+
 
 _METRIC_KEYS_OF_RESULT = (names.OPENAI_RESPONSE_SERVICE_TIER, names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT)
 _METRIC_KEYS_OF_REQUEST = (names.SERVER_ADDRESS, names.SERVER_PORT)
@@ -40,11 +50,11 @@ class CallMetrics:
         if metric_names != "latest":
             self._recorders.append(_Released(meter))
 
-    def record(self, request: InvocationRequest, result: InvocationResult, duration_s: float, context: Context) -> None:
+    def record(self, request: InvocationRequest, result: InvocationResult, timing: Timing, context: Context) -> None:
         """Record duration, time to first chunk and token counts of one call."""
         attributes = _metric_attributes(request, result)
         for recorder in self._recorders:
-            recorder.record(request, result, duration_s, attributes, context)
+            recorder.record(request, result, timing, attributes, context)
 
 
 class _Latest:
@@ -54,6 +64,7 @@ class _Latest:
         self._inference = _histogram(meter, semconv.INFERENCE_DURATION)
         self._operation = _histogram(meter, semconv.OPERATION_DURATION)
         self._first_chunk = _histogram(meter, semconv.INFERENCE_TIME_TO_FIRST_CHUNK)
+        self._chunk_interval = _histogram(meter, semconv.INFERENCE_TIME_PER_OUTPUT_CHUNK)
         self._input = _histogram(meter, semconv.INFERENCE_INPUT_TOKENS)
         self._output = _histogram(meter, semconv.INFERENCE_OUTPUT_TOKENS)
         self._input_total = _Total(meter, semconv.USAGE_INPUT_TOKENS)
@@ -66,16 +77,18 @@ class _Latest:
         self,
         request: InvocationRequest,
         result: InvocationResult,
-        duration_s: float,
+        timing: Timing,
         attributes: Attributes,
         context: Context,
     ) -> None:
         if request.operation not in INFERENCE_OPERATIONS:
-            self._operation.record(duration_s, attributes, context)
+            self._operation.record(timing.duration_s, attributes, context)
             return
-        self._inference.record(duration_s, attributes, context)
+        self._inference.record(timing.duration_s, attributes, context)
         if result.time_to_first_chunk_s is not None:
             self._first_chunk.record(result.time_to_first_chunk_s, attributes, context)
+        if timing.chunk_interval_s is not None:
+            self._chunk_interval.record(timing.chunk_interval_s, attributes, context)
         usage = result.usage or _NO_USAGE
         if usage.input_tokens is not None:
             self._input.record(usage.input_tokens, attributes, context)
@@ -104,18 +117,21 @@ class _Released:
         self._duration = _histogram(meter, semconv.OPERATION_DURATION)
         self._usage = _histogram(meter, semconv.LEGACY_TOKEN_USAGE)
         self._first_chunk = _histogram(meter, semconv.LEGACY_TIME_TO_FIRST_CHUNK)
+        self._chunk_interval = _histogram(meter, semconv.LEGACY_TIME_PER_OUTPUT_CHUNK)
 
     def record(
         self,
         _request: InvocationRequest,
         result: InvocationResult,
-        duration_s: float,
+        timing: Timing,
         attributes: Attributes,
         context: Context,
     ) -> None:
-        self._duration.record(duration_s, attributes, context)
+        self._duration.record(timing.duration_s, attributes, context)
         if result.time_to_first_chunk_s is not None:
             self._first_chunk.record(result.time_to_first_chunk_s, attributes, context)
+        if timing.chunk_interval_s is not None:
+            self._chunk_interval.record(timing.chunk_interval_s, attributes, context)
         usage = result.usage or _NO_USAGE
         for token_type, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
             if count is not None:

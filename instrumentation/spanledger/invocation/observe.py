@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from opentelemetry.context import attach, detach
-from opentelemetry.trace import SpanKind
 
 from spanledger.invocation.abandoned import end_from_finaliser, end_waiting
 from spanledger.invocation.call import Call, failed
@@ -84,12 +83,12 @@ def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> 
         token = attach(call.context)
         try:
             response = _send(exchange, wrapped, args)
+            _settle(exchange, call, response)
         except BaseException as error:
             _fail(exchange, call, error)
             raise
         finally:
             detach(token)
-        _settle(exchange, call, response)
         return response
 
     return observed
@@ -114,6 +113,7 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
         token = attach(call.context)
         try:
             response = await _send_async(exchange, wrapped, args)
+            _settle(exchange, call, response)
         except GeneratorExit as error:  # the coroutine was closed, perhaps by the garbage collector
             result = failed(error)
             end_from_finaliser(lambda: call.finish(result))
@@ -123,7 +123,6 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
             raise
         finally:
             _detach(token)
-        _settle(exchange, call, response)
         return response
 
     def at_call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -138,7 +137,7 @@ def _begin(telemetry: Telemetry, open_exchange: Callable[[], Exchange | None]) -
     end_waiting()
     try:
         exchange = open_exchange()
-        return None if exchange is None else (exchange, telemetry.start(exchange.request, kind=SpanKind.CLIENT))
+        return None if exchange is None else (exchange, telemetry.start(exchange.request, exchange=exchange))
     except CallRefusedError:
         raise
     except Exception as error:

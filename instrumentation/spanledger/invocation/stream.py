@@ -10,6 +10,7 @@ Chunks are only collected while they pass; they are read when the stream ends (o
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
@@ -18,7 +19,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from spanledger.invocation.abandoned import end_from_finaliser
-from spanledger.invocation.call import Call
+from spanledger.invocation.call import Call, failed
 from spanledger.invocation.faults import report_once
 from spanledger.invocation.raw_body import remaining_chunks
 from spanledger_semconv.invocation import InvocationResult, Outcome
@@ -44,13 +45,15 @@ class StreamReducer(Protocol):
 class _Observation:
     """What sync and async observers share: collecting, and ending the call once."""
 
-    __slots__ = ("__weakref__", "_call", "_chunks", "_inner", "_reducer", "unhook")
+    __slots__ = ("__weakref__", "_call", "_chunks", "_count", "_handled", "_inner", "_reducer", "unhook")
 
     def __init__(self, inner: Any, call: Call, reducer: StreamReducer) -> None:
         self._inner = inner
         self._call = call
         self._reducer = reducer
         self._chunks: list[Any] = []
+        self._count = 0
+        self._handled = sys.exc_info()[1]  # what the caller is handling anyway, while it starts to read
         self.unhook: Callable[[], None] | None = None
 
     @property
@@ -69,6 +72,7 @@ class _Observation:
 
     def _reduce(self) -> None:
         chunks, self._chunks = self._chunks, []
+        self._count += len(chunks)
         for chunk in chunks:
             try:
                 self._reducer.add(chunk)
@@ -86,9 +90,17 @@ class _Observation:
             self._guard(lambda: call.fail(error, self._result("error")))
 
     def closed(self) -> None:
-        """End the call: the caller closed the stream, early unless the provider had finished."""
-        if not self.is_reading:
+        """End the call: the caller closed the stream, early unless the provider had finished.
+
+        Where a `with` block closes it because of an exception, the span says which.
+        """
+        if self.is_reading:
+            return
+        error = sys.exc_info()[1]
+        if error is None or error is self._handled or isinstance(error, GeneratorExit):
             self._end(self._result_so_far)
+        else:
+            self._end(lambda: failed(error, self._result_so_far(), by_caller=True))
 
     def replay(self) -> None:
         """Read a stream whose bytes are all in memory, and end the call with what was in it."""
@@ -120,7 +132,11 @@ class _Observation:
 
     def _result(self, outcome: Outcome) -> InvocationResult:
         self._reduce()
-        return replace(self._reducer.result(outcome), time_to_first_chunk_s=self._call.first_chunk_s)
+        call = self._call
+        first_s = call.first_chunk_s
+        if first_s is not None and self._count > 1:
+            call.chunk_interval_s = (perf_counter() - call.started_s - first_s) / (self._count - 1)
+        return replace(self._reducer.result(outcome), time_to_first_chunk_s=first_s)
 
     def __del__(self) -> None:
         # Only while the call is open, and only in the process that started it: a forked child drops its copy silently.

@@ -29,6 +29,9 @@ from spanledger_semconv.invocation import (
     InvocationRequest,
 )
 
+EXCHANGE_KEY = "spanledger-exchange"
+"""Key in the OpenTelemetry context of a running call under which its `Exchange` is found."""
+
 COMPLETION_HOOK = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 _HOOK_GROUP = "opentelemetry_genai_completion_hook"
 _SCHEMA_URL = "https://opentelemetry.io/schemas/1.38.0"
@@ -85,9 +88,17 @@ class Telemetry:
             self._steps_aside = check()
         return self._steps_aside
 
-    def start(self, request: InvocationRequest, *, kind: SpanKind = SpanKind.CLIENT, name: str | None = None) -> Call:
+    def start(
+        self,
+        request: InvocationRequest,
+        *,
+        kind: SpanKind = SpanKind.CLIENT,
+        name: str | None = None,
+        exchange: object = None,
+    ) -> Call:
         """Start the span of a call, named `{operation} {model}` unless `name` says otherwise.
 
+        `exchange` is found under `EXCHANGE_KEY` in the context that the call runs in.
         Raises `CallRefusedError` where the ledger cannot be written and its owner wants such calls refused.
         """
         invocation = Invocation(request)
@@ -98,7 +109,7 @@ class Telemetry:
             kind,
             _start_attributes(request),
         )
-        context = set_span_in_context(span, Context({**parent, **NESTED_MARKERS}))
+        context = set_span_in_context(span, Context({**parent, **NESTED_MARKERS, EXCHANGE_KEY: exchange}))
         return Call(self, invocation, span, context)
 
     def completed(

@@ -14,6 +14,7 @@ from spanledger.openai.completions import open_completion
 from spanledger.openai.embeddings import open_embedding
 from spanledger.openai.include_usage import is_wanted
 from spanledger.openai.responses import open_fetch, open_response
+from spanledger.openai.structured_output import parser_patches
 
 __all__ = ["OpenAIInstrumentor"]
 
@@ -50,7 +51,7 @@ class OpenAIInstrumentor(ClientInstrumentor):
             (_RESPONSES, "Responses", "parse", open_response),
             (_RESPONSES, "Responses", "retrieve", open_fetch),
         )
-        return [
+        return parser_patches(telemetry) + [
             Patch(module, f"{prefix}{owner}.{method}", wrapper(telemetry, self.library, open_exchange))
             for module, owner, method, open_exchange in observed
             for prefix, wrapper in (("", observe), ("Async", observe_async))

@@ -43,7 +43,16 @@ _API_TYPE = "chat_completions"
 class ChatExchange:
     """One chat completion."""
 
-    __slots__ = ("_own_arguments", "_server", "arguments", "async_observer", "is_stream", "request", "sync_observer")
+    __slots__ = (
+        "_own_arguments",
+        "_server",
+        "arguments",
+        "arrived",
+        "async_observer",
+        "is_stream",
+        "request",
+        "sync_observer",
+    )
 
     def __init__(
         self, resource: Any, arguments: Mapping[str, Any], site: CallSite | None, *, asks_for_usage: bool
@@ -51,6 +60,7 @@ class ChatExchange:
         provider, host, port = server_of(resource)
         self._server = (host, port)
         self._own_arguments = arguments
+        self.arrived: Any = None  # the answer, before the caller's own output format is applied to it
         self.arguments = arguments
         self.is_stream = bool(given(arguments, "stream"))
         self.sync_observer: type[StreamObserver] = StreamObserver

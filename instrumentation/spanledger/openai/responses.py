@@ -47,11 +47,12 @@ class ResponseExchange:
     sync_observer = StreamObserver
     async_observer = AsyncStreamObserver
 
-    __slots__ = ("arguments", "is_stream", "request")
+    __slots__ = ("arguments", "arrived", "is_stream", "request")
 
     def __init__(self, resource: Any, arguments: Mapping[str, Any], site: CallSite | None) -> None:
         self.arguments = arguments
         self.is_stream = bool(given(arguments, "stream"))
+        self.arrived: Any = None  # the answer, before the caller's own output format is applied to it
         self.request = _request(resource, arguments, site)
 
     def result(self, response: Any) -> InvocationResult:
@@ -292,6 +293,7 @@ def fetch_result(response: Any, outcome: Outcome) -> InvocationResult:
     attributes = _response_attributes(response)
     attributes.pop(names.GEN_AI_CONVERSATION_COMPACTED, None)
     status = getattr(response, "status", None)
+    instructions = getattr(response, "instructions", None)
     if status is not None:
         attributes[names.GEN_AI_RESPONSE_STATUS] = status
     return InvocationResult(
@@ -300,6 +302,7 @@ def fetch_result(response: Any, outcome: Outcome) -> InvocationResult:
         finish_reasons=finish_reasons(response),
         output_messages=Deferred(lambda: output_messages(response)),
         attributes=attributes,
+        system_instructions=(text_part(instructions),) if isinstance(instructions, str) else (),
     )
 
 

@@ -47,4 +47,5 @@ def responses_usage(usage: Any) -> Usage | None:
 
 
 def _counts(**counts: Any) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if isinstance(count, int) and count}
+    """Keep the counts that say something; some servers report negative ones, which no usage is."""
+    return {name: count for name, count in counts.items() if isinstance(count, int) and count > 0}
