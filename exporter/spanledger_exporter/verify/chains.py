@@ -116,8 +116,8 @@ class ChainWalk:
             self._pending = []
 
     def _missing(self, chain: bytes, first: int, last: int) -> None:
-        places = f"row {first}" if first == last else f"rows {first} to {last}"
-        self.findings.tampered("completeness", f"{places} are sealed in the log and missing", chain=chain, seq=first)
+        places = f"row {first} is" if first == last else f"rows {first} to {last} are"
+        self.findings.tampered("completeness", f"{places} sealed in the log and missing", chain=chain, seq=first)
 
     def _reset(self) -> None:
         self._hashes.clear()

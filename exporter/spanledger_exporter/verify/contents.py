@@ -28,29 +28,36 @@ def review_contents(
     for row in rows:
         present.add(row.ref)
         _review(row, envelopes, keys, findings)
-    for ref, (chain, seq) in envelopes.needed.items():
+    for ref in envelopes.needed:
         if ref in present:
             continue
         if ref in envelopes.gone:
             findings.count("content", removed_by_logged_act=1)
         else:
-            findings.tampered("content", f"content {ref.hex()} is missing", chain=chain, seq=seq)
+            _accuse(ref, "is missing", envelopes, findings)
     findings.count("content", withheld=len(envelopes.withheld - present))
 
 
 def _review(row: ContentRow, envelopes: EnvelopeReview, keys: AbstractSet[str], findings: Findings) -> None:
-    chain, seq = envelopes.needed.get(row.ref, (None, None))
-    name = f"content {row.ref.hex()}"
     if row.content_class == "withheld" and not row.data and row.ref not in envelopes.needed:
         return
     findings.count("content", contents=1, bytes=len(row.data))
     if row.key_id:
         findings.count("content", encrypted=1)
         if row.key_id not in keys:
-            findings.tampered("content", f"{name} names key {row.key_id!r}, which does not exist", chain=chain, seq=seq)
+            _accuse(row.ref, f"names key {row.key_id!r}, which does not exist", envelopes, findings)
         return
     if sha256(b"%b%b\0%b" % (CONTENT_LABEL, row.media.encode(), row.data)).digest() != row.ref:
-        findings.tampered("content", f"{name} does not hash to its reference", chain=chain, seq=seq)
+        _accuse(row.ref, "does not hash to its reference", envelopes, findings)
     elif row.size != len(row.data):
-        reason = f"{name} holds {len(row.data)} bytes, its column size says {row.size}"
+        reason = f"holds {len(row.data)} bytes, its column size says {row.size}"
+        _accuse(row.ref, reason, envelopes, findings)
+
+
+def _accuse(ref: bytes, reason: str, envelopes: EnvelopeReview, findings: Findings) -> None:
+    """Report a content at every row that refers to it; one that no row refers to has no place."""
+    reason = f"content {ref.hex()} {reason}"
+    for chain, seq in envelopes.needed.get(ref, ()):
         findings.tampered("content", reason, chain=chain, seq=seq)
+    if ref not in envelopes.needed:
+        findings.tampered("content", reason)

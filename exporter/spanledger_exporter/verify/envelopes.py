@@ -55,7 +55,7 @@ class EnvelopeReview:
     """What the envelopes say, collected while they are judged."""
 
     findings: Findings
-    needed: dict[bytes, Place] = field(default_factory=dict[bytes, Place])
+    needed: dict[bytes, list[Place]] = field(default_factory=dict[bytes, list[Place]])
     withheld: set[bytes] = field(default_factory=set[bytes])
     gone: set[bytes] = field(default_factory=set[bytes])
 
@@ -100,7 +100,7 @@ class EnvelopeReview:
             if content_class == "withheld":
                 self.withheld.add(ref)
             elif row.answers_references:
-                self.needed.setdefault(ref, place)
+                self.needed.setdefault(ref, []).append(place)
         event_type = envelope.get("event_type")
         if event_type in PRUNING:
             body = envelope.get(str(event_type))

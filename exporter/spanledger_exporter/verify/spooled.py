@@ -4,6 +4,8 @@ Rules
 - A row in the spool and not in the store is `incomplete`, not tampering: shipping is still to come. Where the shipper
   noted that the store has it, its absence is tampering.
 - Rows that are not stored yet are hashed and linked like stored ones; they continue the stored chain.
+- Where a chain is already suspect, every spooled row is compared with the stored one: a chain that was re-hashed as a
+  whole shows no wrong hash anywhere, and the spool then tells which row was changed first.
 - Housekeeping rows alone never make a verdict incomplete: reading the ledger adds some.
 """
 
@@ -15,7 +17,10 @@ from dataclasses import dataclass, field
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.verify.chains import ChainFacts
 from spanledger_exporter.verify.coverage import holds_events
+from spanledger_exporter.verify.source import LedgerSource
 from spanledger_exporter.verify.verdict import Findings
+
+PLACES_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +40,31 @@ class SpoolView:
     first_hashes: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
 
-def review_spool(spooled: Iterable[SpooledChain], chains: Mapping[bytes, ChainFacts], findings: Findings) -> SpoolView:
+def review_spool(
+    source: LedgerSource, spooled: Iterable[SpooledChain], chains: Mapping[bytes, ChainFacts], findings: Findings
+) -> SpoolView:
     """Compare every chain in the spool with the stored one."""
     view = SpoolView()
+    suspects = findings.chains_accused()
     for chain in spooled:
-        _review_chain(chain, chains.get(chain.chain), view, findings)
+        hashes = _review_chain(chain, chains.get(chain.chain), view, findings)
+        if chain.chain in suspects or chain.chain in findings.chains_accused():
+            _find_changes(source, chain.chain, hashes, findings)
         for damage in chain.damages:
             findings.incomplete("coverage", f"the spool is damaged: {damage}", chain=chain.chain)
     return view
 
 
-def _review_chain(spooled: SpooledChain, facts: ChainFacts | None, view: SpoolView, findings: Findings) -> None:
+def _review_chain(
+    spooled: SpooledChain, facts: ChainFacts | None, view: SpoolView, findings: Findings
+) -> dict[int, bytes]:
+    """Judge one chain; return the row hashes that its spool has."""
     chain = spooled.chain
     last, head = (facts.last, facts.head) if facts else (-1, genesis_hash(chain))
     waiting: list[Row] = []
+    hashes: dict[int, bytes] = {}
     for row in spooled.rows:
+        hashes[row.seq] = row.row_hash
         if row.seq == 0:
             view.first_hashes[chain] = row.row_hash
         if row.seq < last or (row.seq == last and row.row_hash == head):
@@ -61,6 +76,20 @@ def _review_chain(spooled: SpooledChain, facts: ChainFacts | None, view: SpoolVi
         last, head = row.seq, row.row_hash
         waiting.append(row)
     _report_waiting(spooled, waiting, findings)
+    return hashes
+
+
+def _find_changes(source: LedgerSource, chain: bytes, hashes: Mapping[int, bytes], findings: Findings) -> None:
+    """Name the first stored row that is not the spooled one."""
+    seqs = sorted(hashes)
+    for start in range(0, len(seqs), PLACES_PER_QUERY):
+        places = [(chain, seq) for seq in seqs[start : start + PLACES_PER_QUERY]]
+        stored = source.row_hashes(places)
+        changed = [seq for _, seq in places if stored.get((chain, seq), hashes[seq]) != hashes[seq]]
+        if changed:
+            reason = "the stored row is not the one that its writer left in the spool"
+            findings.tampered("integrity", reason, chain=chain, seq=changed[0])
+            return
 
 
 def _review_row(row: Row, last: int, head: bytes, findings: Findings) -> None:

@@ -113,5 +113,5 @@ def _judge_segments(
 
 
 def _missing(chain: bytes, first: int, last: int, findings: Findings) -> None:
-    places = f"row {first}" if first == last else f"rows {first} to {last}"
-    findings.tampered("completeness", f"{places} are sealed in the log and missing", chain=chain, seq=first)
+    places = f"row {first} is" if first == last else f"rows {first} to {last} are"
+    findings.tampered("completeness", f"{places} sealed in the log and missing", chain=chain, seq=first)

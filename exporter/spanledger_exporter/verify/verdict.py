@@ -114,6 +114,11 @@ class Findings:
         for name, number in counts.items():
             self.checks[check].counts[name] = self.checks[check].counts.get(name, 0) + number
 
+    def chains_accused(self) -> set[bytes]:
+        """Return the chains with a place that was tampered with."""
+        found = (finding for result in self.checks.values() for finding in result.findings)
+        return {bytes.fromhex(finding.chain) for finding in found if finding.kind == "tampered" and finding.chain}
+
     def _add(self, check: Check, finding: Finding) -> None:
         result = self.checks[check]
         result.kinds.add(finding.kind)

@@ -118,7 +118,7 @@ class _Verification:
         envelopes = self._review_envelopes()  # step 7
         self.progress("contents", 0)
         review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
-        spool = review_spool(known.spooled, chains, findings)  # step 9
+        spool = review_spool(self.source, known.spooled, chains, findings)  # step 9
         self._review_registry(chains, spool, view)  # step 10
         review_claims(self.source, chains, spool.first_hashes, view, findings)
         self.progress("coverage", 0)
