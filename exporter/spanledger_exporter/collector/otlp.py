@@ -13,7 +13,7 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from google.protobuf.message import DecodeError
@@ -32,9 +32,10 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A span that could not be read: its own bytes, base64 of protobuf or JSON, and why."""
+    """A span that could not be read: its own bytes in base64, what they are, and why it was not read."""
 
     raw: str
+    encoding: Literal["otlp-protobuf", "otlp-json"]
     reason: str
 
 
@@ -77,7 +78,7 @@ def _spans_of_message(request: trace_service_pb2.ExportTraceServiceRequest) -> I
                 try:
                     yield _span(_plain(span), resource, scope)
                 except (TypeError, ValueError, KeyError, RecursionError) as error:
-                    yield Malformed(b64encode(span.SerializeToString()).decode(), str(error))
+                    yield Malformed(b64encode(span.SerializeToString()).decode(), "otlp-protobuf", str(error))
 
 
 def _plain(span: Any) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def _spans_of_document(request: Mapping[str, Any]) -> Iterator[Received]:
                 try:
                     yield _span(_json_plain(span), resource, scope)
                 except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-                    yield Malformed(b64encode(orjson.dumps(span)).decode(), str(error))
+                    yield Malformed(b64encode(orjson.dumps(span)).decode(), "otlp-json", str(error))
 
 
 def _json_plain(span: Mapping[str, Any]) -> dict[str, Any]:

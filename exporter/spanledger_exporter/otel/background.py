@@ -20,14 +20,15 @@ _FORK_WAIT_S = 2.0
 _threads: dict[str, threading.Thread] = {}
 
 
-def start_threads(settings: Settings) -> None:
+def start_threads(settings: Settings, *, ships: bool) -> None:
     """Start what a process with a chain of its own needs; a forked child calls it again when its chain begins.
 
     The price list loads beside the first call: it takes about a tenth of a second, an answer takes longer. An embedded
-    store belongs to another process; a server store is shipped to from here.
+    store belongs to another process; a server store is shipped to from here, unless `ships` says that the process has
+    a shipper already.
     """
     _start("spanledger-prices", _warm)
-    if not settings.is_embedded:
+    if ships and not settings.is_embedded:
         _start("spanledger-shipper-start", lambda: _ship(settings))
 
 

@@ -59,8 +59,9 @@ class _Open:
 class SpanLedger:
     """Records spans; see the module's rules."""
 
-    def __init__(self, settings: Settings, *, sampling: str | None = None) -> None:
+    def __init__(self, settings: Settings, *, role: str = "application", sampling: str | None = None) -> None:
         self.settings = settings
+        self._role = role
         self._facts = {"sampling": sampling} if sampling else {}
         self._recorder: Recorder | None = None
         self._recorders: dict[str, Recorder] = {}
@@ -150,7 +151,16 @@ class SpanLedger:
         """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
         if _key(span) in self._open or not self.is_audited(span) or not self._is_first(span):
             return
-        self._record(span, self._prepare(span, None, tier=tier))
+        try:
+            self._record(span, self._prepare(span, None, tier=tier))
+        except RecordError:
+            self._recent.pop(_key(span), None)  # its sender will try again, and then it is not a repetition
+            raise
+
+    def record_malformed(self, data: str, *, encoding: str, reason: str) -> None:
+        """Keep what could not be read as a span: its bytes in base64, and why. Raises RecordError."""
+        raw = {"data": data, "encoding": encoding, "reason": reason}
+        self._record(None, Prepared({"event_type": "raw", "name": "malformed span", "raw": raw}, ()))
 
     def is_audited(self, span: ReadableSpan) -> bool:
         """Say whether a span belongs into the ledger by what its attributes are about."""
@@ -165,18 +175,18 @@ class SpanLedger:
             self._recent.pop(next(iter(self._recent)), None)
         return True
 
-    def _record(self, span: ReadableSpan, prepared: Prepared) -> None:
+    def _record(self, span: ReadableSpan | None, prepared: Prepared) -> None:
         recorder = self._recorder or self._make_recorder(span)
         recorder.record(prepared.envelope, prepared.contents)
 
-    def _make_recorder(self, span: ReadableSpan) -> Recorder:
+    def _make_recorder(self, span: ReadableSpan | None) -> Recorder:
         """Return the process's recorder. Without a lock: two threads may make one, and agree on which is kept."""
         made = Recorder(
             self.settings,
-            role="application",
-            service=service_of(span),
+            role=self._role,
+            service=service_of(span) if span and self._role == "application" else None,
             facts=self._facts,
-            on_begin=lambda: start_threads(self.settings),
+            on_begin=lambda: start_threads(self.settings, ships=self._role == "application"),
         )
         self._recorder = self._recorders.setdefault(RECORDER, made)
         return self._recorder

@@ -1,0 +1,37 @@
+"""From received spans to rows: the collector's own chain, capture tier `ingested`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanledger_exporter.collector.otlp import Received
+from spanledger_exporter.config import Settings
+from spanledger_exporter.otel.ledger import SpanLedger
+
+
+class Ingest:
+    """Records what arrives; shared by the HTTP and the gRPC endpoint.
+
+    Spans that are not about AI are acknowledged and not recorded, unless `SPANLEDGER_SPANS=all`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = SpanLedger(settings, role="collector")
+
+    def record(self, spans: Sequence[Received]) -> None:
+        """Return when every audited span is in the spool.
+
+        Raises RecordError at the first one that the spool refuses: the sender tries the whole request again, and what
+        had been recorded of it is recognised by its ids.
+        """
+        for span in spans:
+            if isinstance(span, ReadableSpan):
+                self._ledger.record_finished(span, tier="ingested")
+            else:
+                self._ledger.record_malformed(span.raw, encoding=span.encoding, reason=span.reason)
+
+    def close(self) -> None:
+        """End the chain."""
+        self._ledger.close()
