@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--restore", metavar="REASON", help="log that data was restored from a backup, and why")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.epilog = "example:\n  spanledger ship && spanledger seal && spanledger verify"
+    parser.epilog = "examples:\n  spanledger seal\n  spanledger seal --follow"
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -306,6 +306,7 @@ def _measured(
         measured["ttft_ms"] = _milliseconds(result.time_to_first_chunk_s * 1e9)
     if result.usage is not None:
         measured["usage"] = _usage(result.usage)
+        measured["usage_source"] = result.usage.source
     measured["cost"] = _cost(request, result, facts, time_ns=span.start_time or 0)
     return measured
 
@@ -314,7 +315,7 @@ def _milliseconds(duration_ns: float) -> str:
     return f"{duration_ns / 1e6:.3f}".rstrip("0").rstrip(".")
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage) -> dict[str, int]:
     counts = {
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -323,7 +324,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "reasoning": usage.reasoning,
         **usage.other,
     }
-    return {"source": usage.source, **{key: count for key, count in counts.items() if count is not None}}
+    return {key: count for key, count in counts.items() if count is not None}
 
 
 def _cost(

@@ -28,6 +28,9 @@ BINARY_MEDIA: Final = "application/octet-stream"
 TEXT_TYPES: Final = frozenset({"text", "query", "draft", "final", "diff", "rationale", "template"})
 """Types whose `content` is the whole part, and text."""
 
+INSTRUCTING_ROLES: Final = frozenset({"system", "developer"})
+"""Roles whose messages are instructions of whoever built the application: class `artifact`, as in ledger.md."""
+
 Item = dict[str, Any]
 
 
@@ -66,6 +69,8 @@ class Parts:
             return self.part(message, role=_role(message), content_class=content_class)
         named = {"name": message["name"]} if isinstance(message.get("name"), str) else {}
         role, items = _role(message), list[Item]()
+        if role in INSTRUCTING_ROLES:
+            content_class = "artifact"
         for part in message["parts"]:
             items += self.part(part, role=role, content_class=content_class, **named)
         return items

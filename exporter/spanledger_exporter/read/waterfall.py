@@ -113,7 +113,7 @@ def _tokens(event: Event) -> str:
     shown = " → ".join(
         "?" if count is None else f"{count:,}" if isinstance(count, int) else str(count) for count in counted
     )
-    source = event.text("usage", "source")
+    source = event.text("usage_source")
     return f"{shown} tokens" + (f" ({source})" if source not in {"", "reported"} else "")
 
 

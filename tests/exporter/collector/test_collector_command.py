@@ -34,9 +34,7 @@ class Collector:
         self.directory = directory
         self.environment = {**os.environ, "SPANLEDGER_DIR": str(directory)}
         command = [sys.executable, "-m", "spanledger_exporter", "collector", "--http-port", "0", "--grpc-port", "0"]
-        self.process = subprocess.Popen(
-            command, env=self.environment, cwd=directory, stderr=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, env=self.environment, cwd=directory, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr
         self.said = ""
         for line in self.process.stderr:

@@ -20,7 +20,7 @@ SELECT
     cache_read_tokens, -- Nullable(UInt64): part of input_tokens read from cache
     cache_write_tokens, -- Nullable(UInt64): part of input_tokens written to cache
     reasoning_tokens, -- Nullable(UInt64): part of output_tokens spent on reasoning
-    JSONExtractString(env, 'usage', 'source') AS usage_source, -- String: reported, estimated or unknown; empty means reported by the span
+    JSONExtractString(env, 'usage_source') AS usage_source, -- String: reported, estimated or unknown; empty means reported by the span
     cost_usd, -- Nullable(Decimal(18, 9)): cost in US dollars, NULL when the price is unknown
     JSONExtractString(env, 'cost', 'price_source') AS price_source, -- String: price list
     JSONExtractString(env, 'cost', 'price_version') AS price_version -- String: version of the price list
