@@ -275,7 +275,7 @@ class _Scene:
         final = self.ledger.text(edited) if case.action == "edit" else draft
         lines = ["-Block the address.", "+Block the address for 24 hours."] if case.action == "edit" else []
         diff = self.ledger.text("\n".join(lines))
-        rationale = self.ledger.text(f"{case.action}: checked against the runbook")
+        reasoning = {"type": "reasoning", "content": f"{case.action}: checked against the runbook"}
         body = {
             "reviewer": {"id": case.reviewer, "role": "analyst"},
             "author": {"id": "triage-agent"},
@@ -293,7 +293,7 @@ class _Scene:
         event["output"] = [
             part(final, role="user", part_type="final"),
             part(diff, role="user", part_type="diff"),
-            part(rationale, role="user", part_type="rationale"),
+            part(self.ledger.document(reasoning), role="user", part_type="reasoning"),
         ]
         event["outcome"] = "escalated" if case.action == "escalate" else "success"
         self.end(event)

@@ -88,6 +88,8 @@ def _readable(row: tuple[Any, ...]) -> ReadableContent:
 def _pretty(data: bytes) -> str:
     try:
         value = orjson.loads(data)
+        if isinstance(value, dict) and isinstance(value.get("content"), str) and value.keys() <= {"type", "content"}:
+            return str(value["content"])
         fits_one_line = len(data) <= ONE_LINE
         return orjson.dumps(value, option=0 if fits_one_line else orjson.OPT_INDENT_2).decode()
     except orjson.JSONDecodeError:

@@ -50,3 +50,12 @@ def format_clock(moment: datetime, *, utc: bool) -> str:
     """Return the time of day to the millisecond; the zone stands in the heading."""
     shown = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC if utc else None)
     return f"{shown:%H:%M:%S}.{shown.microsecond // 1000:03}"
+
+
+def format_age(seconds: float) -> str:
+    """Return an age for people: `12 s`, `5 min`, `3 h`, `4 days`."""
+    seconds = max(0.0, seconds)
+    for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 86_400:.0f} days"

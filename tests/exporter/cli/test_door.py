@@ -33,7 +33,7 @@ def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(capsys: pyte
 def test_every_command_ends_its_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever asks for help gets a line to copy."""
     assert outcome(name, "--help") == 0
-    assert f"  spanledger {name}" in capsys.readouterr().out.partition("example")[2]
+    assert f"spanledger {name}" in capsys.readouterr().out.partition("example")[2]
 
 
 def test_help_lists_only_commands_that_are_there(capsys: pytest.CaptureFixture[str]) -> None:

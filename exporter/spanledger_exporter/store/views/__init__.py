@@ -39,6 +39,7 @@ VIEW_NAMES = (
     "costs",
     "errors",
     "integrity",
+    "review_queue",
     "otel_traces",
 )
 """In the order in which they are made: a view stands after what it reads."""

@@ -16,7 +16,7 @@ SELECT
     t.texts['draft'] AS draft, -- String: the draft, where it is stored plain
     t.texts['final'] AS final, -- String: what the reviewer let pass
     t.texts['diff'] AS diff, -- String: the difference, line by line
-    t.texts['rationale'] AS rationale, -- String: why
+    if(startsWith(t.texts['reasoning'], '{'), JSONExtractString(t.texts['reasoning'], 'content'), t.texts['reasoning']) AS reasoning, -- String: why
     JSONExtract(r.env, 'review', 'seen', 'event_ids', 'Array(String)') AS seen_event_ids, -- Array(String): events that the reviewer saw
     JSONExtract(r.env, 'review', 'seen', 'hashes', 'Array(String)') AS seen_hashes, -- Array(String): digests of what the reviewer saw
     r.chain AS chain, -- String: chain, lower-case hex

@@ -1,0 +1,33 @@
+-- What waits for a person: escalations, decisions that took the default branch or were unsure, and reviews that were
+-- handed on, until somebody reviews them or anything later in their case. An unsure decision has a confidence below 0.5.
+SELECT
+    e.tenant AS tenant, -- LowCardinality(String): whose it is
+    e.time AS time, -- DateTime64(9, 'UTC'): since when it waits
+    e.case_id AS case_id, -- String: business case
+    e.event_id AS event_id, -- String: what waits
+    e.event_type AS event_type, -- LowCardinality(String): kind of event
+    e.name AS name, -- LowCardinality(String): what happened in a word or two
+    multiIf(
+        e.event_type = 'escalation', concat('escalated to ', JSONExtractString(e.env, 'escalation', 'to')),
+        e.event_type = 'human_review', 'handed on by the first reviewer',
+        JSONExtractBool(e.env, 'decision', 'is_default'), 'no rule applied, the default branch was taken',
+        e.outcome = 'escalated', 'escalated',
+        'low confidence') AS why, -- String: why it waits
+    JSONExtractString(e.env, 'escalation', 'due') AS due, -- String: until when, ISO 8601, where somebody said so
+    JSONExtractString(e.env, 'escalation', 'severity') AS severity, -- String: how urgent, where somebody said so
+    e.trace_id AS trace_id -- String: OpenTelemetry trace
+FROM {database}.events AS e
+LEFT JOIN
+(
+    SELECT parent_event_id AS subject, max(time) AS reviewed FROM {database}.rows
+    WHERE event_type = 'human_review' AND parent_event_id != '' GROUP BY subject
+) AS own ON own.subject = e.event_id
+LEFT JOIN
+(
+    SELECT tenant, case_id, max(time) AS reviewed FROM {database}.rows
+    WHERE event_type = 'human_review' AND case_id != '' GROUP BY tenant, case_id
+) AS of_case ON of_case.tenant = e.tenant AND of_case.case_id = e.case_id
+WHERE e.event_type IN ('escalation', 'decision', 'human_review')
+    AND (e.event_type = 'escalation' OR e.outcome = 'escalated' OR (e.event_type = 'decision'
+        AND (JSONExtractBool(e.env, 'decision', 'is_default') OR coalesce(toFloat64OrNull(trim(BOTH '"' FROM JSONExtractRaw(e.env, 'decision', 'confidence'))), 1) < 0.5)))
+    AND own.reviewed <= e.time AND of_case.reviewed <= e.time
