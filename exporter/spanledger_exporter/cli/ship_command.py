@@ -1,0 +1,77 @@
+"""`spanledger ship`: send what is in the spool to the store, once or for as long as it runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from types import FrameType
+
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.errors import StoreError
+from spanledger_exporter.ship.follow import follow
+from spanledger_exporter.ship.shipper import ShipReport, drain
+from spanledger_exporter.store.connection import open_store
+
+EPILOG = """\
+With --follow the process keeps the store: it ships every second and seals every ten until SIGTERM or Ctrl-C, and
+retries for ever while the store does not answer. Run one per spool directory, beside the application.
+
+exit status: 0 nothing is left · 69 the store does not answer, or rows had to stay in the spool · 78 wrong configuration
+
+examples:
+  spanledger ship
+  spanledger ship --follow
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `ship`."""
+    parser.add_argument("--follow", action="store_true", help="go on until SIGTERM, and seal every 10 s")
+    parser.add_argument("--no-seal", action="store_true", help="with --follow: another process seals")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `spanledger ship`."""
+    settings = load_settings()
+    if not arguments.follow:
+        return _drain(settings)
+    follower = follow(settings, seals=not arguments.no_seal)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        follower.stop()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, stop)
+    _say(f"following {settings.spool_directory}")
+    follower.run()
+    _say(f"stopped after {follower.totals.rows:,} rows and {follower.totals.contents:,} contents")
+    return 0
+
+
+def _drain(settings: Settings) -> int:
+    with open_store(settings, role="owner") as store:
+        report = drain(settings, store)
+    _say(_summary(report))
+    if report.left:
+        raise StoreError(
+            f"expected to ship everything, got {report.left} chains with rows left: another shipper holds them, "
+            "or their writer was stopped in the middle of an append; run `spanledger ship` again"
+        )
+    return 0
+
+
+def _summary(report: ShipReport) -> str:
+    shipped = report.shipped
+    parts = [f"shipped {shipped.rows:,} rows and {shipped.contents:,} contents of {len(shipped.chains)} chains"]
+    if shipped.dead_letters:
+        parts.append(f"{shipped.dead_letters} refused by the store, kept as raw rows")
+    if shipped.damages:
+        parts.append(f"{shipped.damages} damaged places, reported as loss rows")
+    if report.removed_files:
+        parts.append(f"{report.removed_files} sealed spool files removed")
+    return ", ".join(parts)
+
+
+def _say(text: str) -> None:
+    print(f"spanledger: {text}", file=sys.stderr)  # noqa: T201
