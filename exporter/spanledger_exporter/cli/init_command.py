@@ -10,7 +10,7 @@ from spanledger_exporter.errors import UsageError
 from spanledger_exporter.store.address import DEFAULT_DATABASE, parse_address
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.grants import render_grants
-from spanledger_exporter.store.schema import VERSION, Layout, ensure_schema, render, render_views, schema_version
+from spanledger_exporter.store.schema import VERSION, Layout, ensure_schema, render, schema_version
 
 EPILOG = """\
 Without options the tables are made on one node (or on ClickHouse Cloud), or brought up to date; running it again does
@@ -27,9 +27,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `init`."""
-    parser.add_argument(
-        "--cluster", metavar="NAME", default="", help="replicated and Distributed tables ON CLUSTER NAME"
-    )
+    parser.add_argument("--cluster", metavar="NAME", default="", help="replicated and Distributed tables on NAME")
     parser.add_argument("--replicated", action="store_true", help="replicated tables on one shard")
     parser.add_argument("--storage-policy", metavar="P", default="", help="put the data under storage policy P")
     parser.add_argument("--print", dest="only_print", action="store_true", help="print the statements, run nothing")
@@ -48,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.grants:
         return _print(render_grants(layout, tenants=arguments.tenant))
     if arguments.only_print:
-        return _print([*render(layout), *render_views(layout)])
+        return _print(render(layout))
     if settings.is_embedded and (layout.cluster or layout.replicated or layout.storage_policy):
         raise UsageError("expected a server in SPANLEDGER_STORE for --cluster, --replicated and --storage-policy")
     return _apply(settings, layout)

@@ -1,7 +1,7 @@
 """The process that owns a store: it ships and seals until it is told to stop.
 
-An embedded store has one owner, so the sealer runs here, between two passes of the shipper. For a server store too,
-unless another process seals: two sealers refuse each other, and the refused one only says so.
+An embedded store has one owner, so the sealer runs here, between two passes of the shipper. A server store may have
+its sealer elsewhere: the second one is refused, and says so here at every turn.
 """
 
 from __future__ import annotations
@@ -16,41 +16,61 @@ from spanledger_exporter.ship.shipper import Shipper
 from spanledger_exporter.store.connection import Store
 
 SEAL_EVERY_S = 10.0
+HEARTBEAT_EVERY_S = 300.0
 
-Seal = Callable[[Store], object]
+Seal = Callable[[Store, bool], bool]
+"""Seals a store; told whether a heartbeat is due, says whether it signed a checkpoint."""
 
 _log = logging.getLogger(__name__)
 
 
-def follow(settings: Settings, *, seals: bool = True, seal: Seal | None = None) -> Shipper:
+def follow(settings: Settings, *, seals: bool = True) -> Shipper:
     """Return a shipper that seals too; `run` it in this thread, `stop` it from a signal handler."""
-    if not seals:
-        return Shipper(settings)
-    return Shipper(settings, each_cycle=_Sealing(seal or _default_seal(settings)))
+    return Shipper(settings, each_cycle=Sealing(_sealer(settings)) if seals else None)
 
 
-def _default_seal(settings: Settings) -> Seal:
-    from spanledger_exporter.seal.owner import seal_now  # noqa: PLC0415 - keys and HPKE only where something is sealed
+def _sealer(settings: Settings) -> Seal:
+    # Keys and anchors are loaded where something is sealed, not where an application ships.
+    from spanledger_exporter.anchors.configured import open_anchors  # noqa: PLC0415
+    from spanledger_exporter.keys.key_ring import open_key_ring  # noqa: PLC0415
+    from spanledger_exporter.seal.log_state import LogState  # noqa: PLC0415
+    from spanledger_exporter.seal.sealer import seal  # noqa: PLC0415
 
-    return lambda store: seal_now(store, settings)
+    anchors = open_anchors(settings)
+    known: LogState | None = None
+
+    def seal_once(store: Store, is_heartbeat_due: bool) -> bool:
+        nonlocal known
+        before, known = known, None  # half a seal is no knowledge
+        keys = open_key_ring(settings)
+        report = seal(
+            store, settings=settings, keys=keys, anchors=anchors, is_heartbeat_due=is_heartbeat_due, known=before
+        )
+        known = report.log
+        for found in report.breaks:
+            _log.error("spanledger: not sealed: chain %s row %d: %s", found.chain.hex(), found.seq, found.reason)
+        return report.is_new
+
+    return seal_once
 
 
-class _Sealing:
+class Sealing:
     """Seals when it is time. A seal that fails is said and tried again: shipping goes on."""
 
-    def __init__(
-        self, seal: Seal, *, every_s: float = SEAL_EVERY_S, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, seal: Seal, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seal = seal
-        self._every_s = every_s
         self._clock = clock
         self._next_s = 0.0
+        self._signed_s = clock()
 
     def __call__(self, store: Store) -> None:
-        if self._clock() < self._next_s:
+        """Seal, if it is time."""
+        now = self._clock()
+        if now < self._next_s:
             return
-        self._next_s = self._clock() + self._every_s
+        self._next_s = now + SEAL_EVERY_S
         try:
-            self._seal(store)
+            if self._seal(store, now - self._signed_s >= HEARTBEAT_EVERY_S):
+                self._signed_s = now
         except SpanledgerError as error:
             _log.error("spanledger: shipped rows are not sealed: %s", error)

@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -17,6 +18,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError, SpanledgerError, StoreError, StoreRefusedError
@@ -40,9 +42,11 @@ PATIENCE_S = 5.0
 BUSY_PATIENCE_S = 30.0
 """How long `drain` waits for another shipper that has a chain."""
 
+EXIT_PATIENCE_S = 2.0
 MAX_BATCHES_PER_TURN = 16
 
 _log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -151,28 +155,56 @@ def drain(settings: Settings, store: Store, *, patience_s: float = PATIENCE_S, *
 
     Raises StoreError when the store does not take it within `patience_s` of trying.
     """
-    _make_schema(store)
+    patience = _Patience(patience_s)
     shipper = SpoolShipper(settings, **limits)
     report = ShipReport()
+    if not store.is_read_only:
+        patience.insist(lambda: ensure_schema(store))
     try:
-        _drain(shipper, store, report, patience_s=patience_s)
+        _drain(shipper, store, report, patience)
         shipper.alarms.close()
         if report.shipped.dead_letters or report.shipped.damages:
-            _drain(shipper, store, report, patience_s=patience_s)  # what the shipper itself had to say
+            _drain(shipper, store, report, patience)  # what the shipper itself had to say
     finally:
         shipper.alarms.close()
-    report.removed_files = shipper.clean_up(store)
+    report.removed_files = patience.insist(lambda: shipper.clean_up(store))
     return report
 
 
-def _make_schema(store: Store) -> None:
-    if not store.is_read_only:
-        ensure_schema(store)
+class _Patience:
+    """How long a failing store is tried, counted from its first failure in a row."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._backoff = Backoff()
+        self._deadline: float | None = None
+
+    def failed(self, error: SpanledgerError) -> None:
+        """Wait before the next try; raises `error` when patience is at its end."""
+        self._deadline = self._deadline or time.monotonic() + self._patience_s
+        if time.monotonic() >= self._deadline:
+            raise error
+        time.sleep(self._backoff.failed())
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._backoff.succeeded()
+        self._deadline = None
+
+    def insist(self, step: Callable[[], _Result]) -> _Result:
+        """Try `step` until it is done."""
+        while True:
+            try:
+                result = step()
+            except StoreError as error:
+                self.failed(error)
+            else:
+                self.succeeded()
+                return result
 
 
-def _drain(shipper: SpoolShipper, store: Store, report: ShipReport, *, patience_s: float) -> None:
+def _drain(shipper: SpoolShipper, store: Store, report: ShipReport, patience: _Patience) -> None:
     targets = _ends(shipper.settings)
-    backoff, deadline = Backoff(), None
     busy_until = time.monotonic() + BUSY_PATIENCE_S
     while True:
         done = shipper.ship(store)
@@ -180,16 +212,14 @@ def _drain(shipper: SpoolShipper, store: Store, report: ShipReport, *, patience_
         targets = {chain: end for chain, end in targets.items() if not _has_reached(shipper.settings, chain, end)}
         report.left = len(targets)
         if done.error is not None:
-            deadline = deadline or time.monotonic() + patience_s
-            if time.monotonic() >= deadline:
-                raise done.error
-            time.sleep(backoff.failed())
-        elif not done.busy and (not targets or not done.shipped.batches):
+            patience.failed(done.error)
+            continue
+        patience.succeeded()
+        if done.shipped.batches and targets:
+            continue
+        if not done.busy or time.monotonic() >= busy_until:
             return
-        elif done.busy and not done.shipped.batches:
-            if time.monotonic() >= busy_until:
-                return
-            time.sleep(0.1)
+        time.sleep(0.1)
 
 
 def _ends(settings: Settings) -> dict[bytes, Position]:
@@ -219,8 +249,9 @@ def _merge(total: Shipped, part: Shipped) -> None:
 class Shipper:
     """A background thread that keeps a spool directory shipped. Everything here may be called from any thread.
 
-    `start` is lazy and cheap to repeat; a forked child has a thread of its own again. `each_cycle` runs between two
-    passes with the open store: the owner of an embedded store seals there.
+    `start` is cheap to repeat, and is to be repeated in a forked child. `each_cycle` runs between two passes with the
+    open store: its owner seals there. A process that ends flushes for at most `EXIT_PATIENCE_S`, and not at all while
+    the store does not answer: what is left stays in the spool.
     """
 
     def __init__(
@@ -253,6 +284,7 @@ class Shipper:
         with self._guard:
             if self._thread is None or not self._thread.is_alive():
                 self._stopping.clear()
+                atexit.register(self._at_exit)
                 self._thread = threading.Thread(target=self.run, name="spanledger-shipper", daemon=True)
                 self._thread.start()
 
@@ -280,7 +312,12 @@ class Shipper:
         thread = self._thread
         if thread is not None:
             thread.join(max(deadline - time.monotonic(), 0.1))
+        atexit.unregister(self._at_exit)
         return is_flushed
+
+    def _at_exit(self) -> None:
+        if self._pid == os.getpid() and self.last_error is None:
+            self.close(EXIT_PATIENCE_S)
 
     def stop(self) -> None:
         """Ask the thread to end after the batch that it is at."""
@@ -346,15 +383,9 @@ class Shipper:
             _log.warning("spanledger: rows wait in the spool, next try in %.1f s: %s", wait_s, error)
         self._stopping.wait(wait_s)
 
-    def after_fork_in_child(self) -> None:
-        """Begin anew in a forked child: threads and locks did not come along."""
-        was_running = self._is_running_in_parent()
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child: threads and locks did not come along. The child's first row starts a thread."""
         self._after_fork_state()
-        if was_running:
-            self.start()
-
-    def _is_running_in_parent(self) -> bool:
-        return self._thread is not None and not self._stopping.is_set()
 
 
 _SHIPPERS: weakref.WeakSet[Shipper] = weakref.WeakSet()
@@ -362,7 +393,7 @@ _SHIPPERS: weakref.WeakSet[Shipper] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for shipper in list(_SHIPPERS):
-        shipper.after_fork_in_child()
+        shipper.forget_parent()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -13,9 +13,11 @@ Rules
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -168,6 +170,7 @@ class Store:
 
     @contextmanager
     def _translated(self) -> Generator[None]:
+        token = _SPEAKS_FOR_ITSELF.set(True)
         try:
             yield
         except StoreError:
@@ -179,6 +182,15 @@ class Store:
             ) from error
         except Exception as error:
             raise translated(error, name=self.name) from error
+        finally:
+            _SPEAKS_FOR_ITSELF.reset(token)
+
+
+_SPEAKS_FOR_ITSELF: ContextVar[bool] = ContextVar("spanledger_store", default=False)
+# The driver logs warnings for every failed request. Here each request becomes a StoreError, and a shipper that retries
+# for ever must not fill the application's log; the application's own use of the driver keeps its warnings.
+for _name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(lambda _: not _SPEAKS_FOR_ITSELF.get())
 
 
 # Answers of the engine that say nothing about the statement: rights, capacity, shutdown, replication, a table that is
@@ -216,10 +228,21 @@ def translated(error: Exception, *, name: str) -> StoreError:
         )
     if isinstance(error, OperationalError) and code is None:
         return StoreError(
-            f"expected an answer from {name}, got: {text}: is the server up, and are host, port and TLS right?"
+            f"expected an answer from {name}, got: {_first_line(_root(error))}: "
+            "is the server up, and are host, port and TLS right?"
         )
     kind = "" if isinstance(error, ClickHouseError) else f"{type(error).__name__}: "
     return StoreError(f"expected {name} to do its work, got: {kind}{text}")
+
+
+def _root(error: BaseException) -> str:
+    """Return what the innermost exception says: a refused connection comes wrapped four times."""
+    said = str(error)
+    inner = error.__cause__ or error.__context__
+    while inner is not None:
+        said = str(inner) or said
+        inner = inner.__cause__ or inner.__context__
+    return said
 
 
 def _first_line(text: str) -> str:

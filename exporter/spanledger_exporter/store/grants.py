@@ -61,7 +61,7 @@ def _grants(layout: Layout) -> list[_Grant]:
     grants = [_Grant("INSERT", target, WRITER) for name in ("rows", "content") for target in at(name)]
     for name, columns in _RECOVERY.items():
         grants += [_Grant(f"SELECT({', '.join(columns)})", target, WRITER) for target in at(name)]
-    for name in ("log", "checkpoints", "anchors"):
+    for name in ("log", "checkpoints", "anchors", "sealer_leases"):
         grants += [_Grant("INSERT", target, SEALER) for target in at(name)]
     for role in (SEALER, AUDITOR):
         grants += [_Grant("SELECT", f"{layout.database}.*", role)]
@@ -97,11 +97,11 @@ def _policies(layout: Layout, tenants: Sequence[str]) -> list[str]:
     statements: list[str] = []
     for table in TENANT_TABLES:
         place = layout.local_name(table)
-        for tenant in tenants:
-            statements.append(
-                f"CREATE ROW POLICY IF NOT EXISTS {_name(f'spanledger_{tenant}')}{layout.on_cluster} ON {place} "
-                f"FOR SELECT USING tenant = {_text(tenant)} TO {_name(tenant_role(tenant))}"
-            )
+        statements += [
+            f"CREATE ROW POLICY IF NOT EXISTS {_name(f'spanledger_{tenant}')}{layout.on_cluster} ON {place} "
+            f"FOR SELECT USING tenant = {_text(tenant)} TO {_name(tenant_role(tenant))}"
+            for tenant in tenants
+        ]
         if tenants:
             statements.append(
                 f"CREATE ROW POLICY IF NOT EXISTS `spanledger_everyone`{layout.on_cluster} ON {place} "
@@ -115,14 +115,19 @@ def _profiles(layout: Layout, readers: Sequence[str]) -> list[str]:
     # An acknowledged insert has to be on a quorum of replicas, and on its shard rather than in a queue.
     durable = ", insert_quorum = 'auto', insert_quorum_parallel = 1, distributed_foreground_insert = 1"
     is_replicated = bool(layout.cluster or layout.replicated)
-    return [
+    writing = (
         f"CREATE SETTINGS PROFILE IF NOT EXISTS spanledger_writing{cluster} SETTINGS async_insert = 0 CONST"
-        f"{durable if is_replicated else ''} TO {_name(WRITER)}, {_name(SEALER)}",
+        f"{durable if is_replicated else ''} TO {_name(WRITER)}, {_name(SEALER)}"
+    )
+    reading = (
         f"CREATE SETTINGS PROFILE IF NOT EXISTS spanledger_reading{cluster} SETTINGS readonly = 2, "
-        f"max_execution_time = {READER_SECONDS}, max_memory_usage = {READER_MEMORY_BYTES} TO {named}",
+        f"max_execution_time = {READER_SECONDS}, max_memory_usage = {READER_MEMORY_BYTES} TO {named}"
+    )
+    quota = (
         f"CREATE QUOTA IF NOT EXISTS spanledger_reading{cluster} KEYED BY user_name FOR INTERVAL 1 hour "
-        f"MAX queries = {READER_QUERIES_PER_HOUR}, read_rows = {READER_ROWS_PER_HOUR} TO {named}",
-    ]
+        f"MAX queries = {READER_QUERIES_PER_HOUR}, read_rows = {READER_ROWS_PER_HOUR} TO {named}"
+    )
+    return [writing, reading, quota]
 
 
 def _name(name: str) -> str:
