@@ -20,6 +20,7 @@ from spanledger_exporter.normalise.dialects import Reading
 from spanledger_exporter.normalise.parts import ContentPolicy, Item, Parts
 from spanledger_exporter.normalise.remainder import ClearList, dropped_of, reference_remainder, sort_attributes
 from spanledger_exporter.normalise.snapshot import snapshot_of
+from spanledger_exporter.prompts.registry import PromptMatcher
 from spanledger_semconv import attributes as keys
 from spanledger_semconv import bodies, cost
 from spanledger_semconv.events import event_type as event_type_of
@@ -87,18 +88,23 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Normaliser:
-    """The rules of one process. `tokenise(user id, tenant)` gives the token that stands for a person."""
+    """The rules of one process.
+
+    `tokenise(user id, tenant)` gives the token that stands for a person; `prompts` finds out which registered prompt a
+    request was made from.
+    """
 
     policy: ContentPolicy
     tokenise: Callable[[str, str], str]
     tenant: str = "default"
     clear_list: ClearList = field(default_factory=ClearList)
+    prompts: PromptMatcher | None = None
 
     def begin(
         self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
     ) -> tuple[Prepared, Begun]:
         """Return the intent row's envelope, and what the completion will start from."""
-        facts = {**inherited, **reading.attributes}
+        facts = self._facts(reading, inherited)
         parts = Parts(self.policy)
         inputs = _inputs(parts, reading.request, facts)
         envelope = self._base(span, reading, facts, model=None, sampled=sampled)
@@ -120,7 +126,7 @@ class Normaliser:
     ) -> Prepared:
         """Return the completing row's envelope."""
         request, result = reading.request, reading.result
-        facts = {**inherited, **reading.attributes}
+        facts = self._facts(reading, inherited)
         parts = Parts(self.policy)
         inputs = _inputs(parts, request, facts) if begun is None else begun.inputs
         outputs = _outputs(parts, result, facts)
@@ -138,6 +144,16 @@ class Normaliser:
         envelope["outcome"] = result.outcome
         _fill(envelope, sanitized=parts.sanitized or (begun is not None and begun.sanitized))
         return Prepared(envelope, [*begun.contents, *parts.contents] if begun else parts.contents)
+
+    def _facts(self, reading: Reading, inherited: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every attribute known: what matching by content says, then the context's, then the span's own."""
+        facts = {**inherited, **reading.attributes}
+        request = reading.request
+        if self.prompts is None or keys.GEN_AI_PROMPT_NAME in facts or (request.prompt and request.prompt.name):
+            return facts
+        if event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts}) != "model_call":
+            return facts
+        return {**self.prompts.attributes_of(request), **facts}
 
     def _base(
         self,

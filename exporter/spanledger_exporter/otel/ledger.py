@@ -32,6 +32,8 @@ from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read
 from spanledger_exporter.normalise.remainder import ClearList
 from spanledger_exporter.otel.background import start_threads
+from spanledger_exporter.prompts.registry import FILE_NAME as PROMPTS_FILE_NAME
+from spanledger_exporter.prompts.registry import PromptMatcher
 from spanledger_exporter.recorder import Recorder
 from spanledger_exporter.redact.pseudonym import load_key, pseudonym
 from spanledger_exporter.redact.rules import Redactor
@@ -73,6 +75,7 @@ class SpanLedger:
             tokenise=self._tokenise,
             tenant=settings.tenant,
             clear_list=ClearList(keys.CLEAR | frozenset(settings.clear_attributes)),
+            prompts=PromptMatcher(settings.directory / PROMPTS_FILE_NAME),
         )
 
     def start(self, span: Span, parent_context: Context | None) -> None:

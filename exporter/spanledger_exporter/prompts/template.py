@@ -19,7 +19,9 @@ PREFIX_CHARACTERS: Final = 8
 
 _OPTIONAL: Final = r"\{%-?\s*(?P<block>if|for)\b.*?\{%-?\s*end(?P=block)\s*-?%\}"
 _PLACEHOLDER: Final = re.compile(
-    _OPTIONAL + r"|\{%.*?%\}|\{#.*?#\}|\{\{\s*[A-Za-z_][^{}\"]*\}\}|\$\{\w+\}|(?<!\{)\{[A-Za-z_][\w.\[\]!:]*\}(?!\})",
+    _OPTIONAL
+    + r"|\{%.*?%\}|\{#.*?#\}|\{\{\s*[A-Za-z_][^{}\"]*\}\}|\$\{\w+\}"
+    + r"|(?<!\{)\{[A-Za-z_][\w.\[\]]*(?:![rsa])?(?::[^{}\n]*)?\}(?!\})",
     re.DOTALL,
 )
 
