@@ -26,8 +26,9 @@ EXAMPLES = Path(__file__).resolve().parent
 TRANSCRIPT = EXAMPLES / "transcripts" / "alert_triage.json"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
 
-QUESTION = """SELECT coalesce(nullIf(model, ''), model_requested) AS used, count() AS calls, countIf(outcome = 'error') AS failed,
-       sum(input_tokens) AS input, sum(output_tokens) AS output, sum(cost_usd) AS usd
+QUESTION = """SELECT coalesce(nullIf(model, ''), model_requested) AS used, count() AS calls,
+       countIf(outcome = 'error') AS failed, sum(input_tokens) AS input, sum(output_tokens) AS output,
+       sum(cost_usd) AS usd
 FROM events WHERE event_type = 'model_call' GROUP BY used ORDER BY used"""
 
 FORGERY = """

@@ -112,8 +112,8 @@ class Rival:
     def install(self) -> None:
         """Wrap the methods, and be visible as the real package would be."""
         for owner, name in (
-            (openai.resources.chat.completions.Completions, "create"),
-            (anthropic.resources.messages.Messages, "create"),
+            (OpenAICompletions, "create"),
+            (AnthropicMessages, "create"),
         ):
             original = vars(owner)[name]
             self._originals.append((owner, name, original))
