@@ -106,3 +106,17 @@ def parse_opening(data: bytes) -> ChainOpening:
     if len(opening.chain) != 16 or len(opening.row_hash) != 32:
         raise ProofError(f"expected a chain of 16 bytes and a hash of 32 in a registry entry, got {data[:60]!r}")
     return opening
+
+
+def parse_opening_or_none(data: bytes) -> ChainOpening | None:
+    """Return a registry entry, or None for one torn by a crash of its writer: its name still says the chain exists."""
+    try:
+        return parse_opening(data)
+    except ProofError:
+        return None
+
+
+def claim_of(data: bytes) -> object:
+    """Return what an archived object claims: a note's text whoever signed it, or which row opened a chain."""
+    opening = parse_opening_or_none(data)
+    return data.partition(b"\n\n")[0] if opening is None else (opening.chain, opening.row_hash)

@@ -1,15 +1,22 @@
 """Which anchors this installation has: `SPANLEDGER_ANCHORS`, separated by commas.
 
-directory                                  the append-only directory $SPANLEDGER_DIR/anchors (default, weakest)
-directory:/mnt/worm/spanledger             one somewhere else
+directory                                           $SPANLEDGER_DIR/anchors (default, and the weakest)
+directory:/mnt/worm/spanledger                      one somewhere else
+s3://bucket/prefix?region=eu-central-1&days=3650    S3 Object Lock, COMPLIANCE (extra `s3`)
+rfc3161:https://tsa.example/tsr?roots=/etc/tsa.pem  timestamps (extra `rfc3161`)
+witness:<vkey>@https://witness.example              a C2SP witness
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.directory import DirectoryAnchor
+from spanledger_exporter.anchors.rfc3161 import open_rfc3161
+from spanledger_exporter.anchors.s3 import open_s3
+from spanledger_exporter.anchors.witness_client import open_witness
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ConfigurationError
 
@@ -20,14 +27,20 @@ def open_anchors(settings: Settings) -> list[Anchor]:
 
 
 def _open(text: str, settings: Settings) -> Anchor:
-    kind, _, place = text.partition(":")
+    kind, _, rest = text.partition(":")
+    if kind == "witness":
+        return open_witness(rest)
+    place, _, query = rest.partition("?")
+    options = dict(parse_qsl(query))
     if kind == "directory":
         if not place:  # called by its name in the data directory, which may be moved as a whole
             return DirectoryAnchor(settings.anchors_directory, target=settings.anchors_directory.name)
         return DirectoryAnchor(Path(place).expanduser().resolve())
-    raise ConfigurationError(
-        f"expected an anchor directory, s3, rfc3161 or witness in SPANLEDGER_ANCHORS, got {text!r}"
-    )
+    if kind == "s3":
+        return open_s3(place.removeprefix("//"), options=options)
+    if kind == "rfc3161":
+        return open_rfc3161(place, options=options)
+    raise ConfigurationError(f"expected directory, s3, rfc3161 or witness in SPANLEDGER_ANCHORS, got {text!r}")
 
 
 def weakness(anchors: list[Anchor], settings: Settings) -> str:

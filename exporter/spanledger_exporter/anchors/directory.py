@@ -22,10 +22,10 @@ from spanledger_exporter.anchors.anchor import (
     ChainOpening,
     Submission,
     checkpoint_name,
+    claim_of,
     format_opening,
-    parse_opening,
+    parse_opening_or_none,
 )
-from spanledger_exporter.errors import ProofError
 
 
 class DirectoryAnchor:
@@ -61,7 +61,11 @@ class DirectoryAnchor:
         """Return the registry."""
         try:
             paths = sorted((self.directory / "chains").glob("*.json"))
-            return {bytes.fromhex(path.stem): _opening(path.read_bytes()) for path in paths if _is_chain(path.stem)}
+            return {
+                bytes.fromhex(path.stem): parse_opening_or_none(path.read_bytes())
+                for path in paths
+                if _is_chain(path.stem)
+            }
         except OSError as error:
             raise AnchorError(f"expected a readable chain registry in {self.directory}, got: {error}") from error
 
@@ -71,7 +75,7 @@ class DirectoryAnchor:
             _create_whole(path, data)
         except FileExistsError as error:
             held = path.read_bytes()
-            if _claim(held) != _claim(data):
+            if claim_of(held) != claim_of(data):
                 raise AnchorConflictError(
                     f"expected {path} to hold what the store says, got another history: "
                     "keep both, stop sealing, and find out who wrote the other"
@@ -95,19 +99,6 @@ def _create_whole(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _claim(data: bytes) -> object:
-    """Return what a file claims: a note's text whoever signed it, or which row opened a chain whenever that was."""
-    opening = _opening(data)
-    return data.partition(b"\n\n")[0] if opening is None else (opening.chain, opening.row_hash)
-
-
-def _opening(data: bytes) -> ChainOpening | None:
-    try:
-        return parse_opening(data)
-    except ProofError:
-        return None  # torn by a crash of its writer, or damaged: the name still says that the chain exists
 
 
 def _is_chain(name: str) -> bool:

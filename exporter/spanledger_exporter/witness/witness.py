@@ -1,0 +1,127 @@
+"""A witness: cosigns a log's checkpoint if it extends the last one it cosigned (C2SP tlog-witness, Ed25519).
+
+What is checked, in this order, and what the client is told
+
+    1  the request parses                                         400
+    2  the origin is one this witness knows                       404
+    3  a key of that log signed the checkpoint                    403
+    4  old size <= checkpoint size                                400
+    5  old size is the size last cosigned (else: that size)       409
+    6  the consistency proof holds; equal sizes, equal roots      422
+
+Rules
+- The new state is durable before the cosignature leaves, and checked and replaced under one lock (compare-and-set):
+  otherwise two requests at once could roll the state back.
+- The state is one file per log, the cosigned note: an auditor can read it, and a backup of it is a record.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+
+from spanledger_exporter.errors import ConfigurationError, ProofError
+from spanledger_exporter.keys.key_ring import write_durably
+from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint
+from spanledger_exporter.ledger.cosignature import cosign
+from spanledger_exporter.ledger.merkle import EMPTY_ROOT, verify_consistency
+from spanledger_exporter.ledger.note import Signer, VerifierKey, format_note, format_signature_line, parse_note
+from spanledger_exporter.witness.protocol import SIZE_CONTENT_TYPE, AddCheckpoint, parse_add_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the client gets."""
+
+    status: HTTPStatus
+    body: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
+class Witness:
+    """One witness with its key, the logs it knows, and its state directory."""
+
+    def __init__(
+        self, signer: Signer, *, logs: Iterable[VerifierKey], directory: Path, clock_s: Callable[[], int]
+    ) -> None:
+        self.signer = signer
+        self._logs: dict[str, list[VerifierKey]] = {}
+        for key in logs:
+            self._logs.setdefault(key.name, []).append(key)
+        self._directory = directory
+        self._clock_s = clock_s
+        self._lock = threading.Lock()
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"expected to write the witness's state in {directory}, got: {error}") from error
+
+    def add_checkpoint(self, body: bytes) -> Answer:
+        """Answer one request."""
+        try:  # 1
+            request = parse_add_checkpoint(body)
+            origin = parse_checkpoint(parse_note(request.note).text).origin
+        except ProofError as error:
+            return Answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
+        keys = self._logs.get(origin)
+        if keys is None:  # 2
+            return Answer(HTTPStatus.NOT_FOUND, f"expected a log this witness knows, got {origin!r}\n")
+        try:  # 3
+            signed = open_checkpoint(request.note, keys, origin=origin)
+        except ProofError as error:
+            return Answer(HTTPStatus.FORBIDDEN, f"{error}\n")
+        if request.old_size > signed.checkpoint.size:  # 4
+            return Answer(
+                HTTPStatus.BAD_REQUEST, "expected an old size up to the checkpoint's size, got a larger one\n"
+            )
+        with self._state_of(origin) as path:
+            return self._cosign(request, signed, path)
+
+    def _cosign(self, request: AddCheckpoint, signed: SignedCheckpoint, path: Path) -> Answer:
+        held = self._held(path)
+        size = held.size if held else 0
+        if request.old_size != size:  # 5
+            return Answer(HTTPStatus.CONFLICT, f"{size}\n", SIZE_CONTENT_TYPE)
+        try:  # 6
+            _expect_extends(held, signed.checkpoint, request)
+        except ProofError as error:
+            return Answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}\n")
+        line = cosign(signed.note.text, self.signer, timestamp_s=self._clock_s())
+        both = replace(signed.note, signatures=(*signed.note.signatures, line))
+        write_durably(path, format_note(both).encode())  # before the cosignature leaves
+        return Answer(HTTPStatus.OK, format_signature_line(line))
+
+    def _held(self, path: Path) -> Checkpoint | None:
+        try:
+            return parse_checkpoint(parse_note(path.read_bytes()).text)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _state_of(self, origin: str) -> Generator[Path]:
+        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            with self._lock:
+                fcntl.flock(
+                    descriptor, fcntl.LOCK_EX
+                )  # a second witness process over one state is a mistake, not a fork
+                yield self._directory / sha256(origin.encode()).hexdigest()
+        finally:
+            os.close(descriptor)
+
+
+def _expect_extends(held: Checkpoint | None, new: Checkpoint, request: AddCheckpoint) -> None:
+    if new.size == 0 and new.root != EMPTY_ROOT:
+        raise ProofError("expected the root of the empty tree at size 0")
+    if held is None or held.size == 0:
+        if request.proof:
+            raise ProofError("expected an empty proof from size 0, got hashes")
+        return
+    verify_consistency(old_size=held.size, size=new.size, old_root=held.root, root=new.root, proof=request.proof)
