@@ -17,7 +17,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from local_provider import LocalProvider
@@ -117,7 +117,7 @@ def settings(ledger: Path) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def provider(*, is_live: bool) -> Iterator[Mapping[str, str]]:
+def provider(*, is_live: bool) -> Generator[Mapping[str, str]]:
     """Yield the variables that lead the SDKs to a provider: the local one, or the real ones."""
     if is_live:
         if not any(os.environ.get(key) for key in KEYS):
@@ -133,7 +133,7 @@ def provider(*, is_live: bool) -> Iterator[Mapping[str, str]]:
 
 
 @contextlib.contextmanager
-def ledger_directory(keep: Path | None) -> Iterator[Path]:
+def ledger_directory(keep: Path | None) -> Generator[Path]:
     """Yield the directory of the ledger: a temporary one, unless it is to be kept."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,8 @@ import httpx2
 import openai
 import pytest
 import wrapt
+from anthropic.resources.messages import Messages as AnthropicMessages
+from openai.resources.chat.completions import Completions as OpenAICompletions
 from opentelemetry import trace
 from opentelemetry.context import attach, detach, get_value, set_value
 from opentelemetry.instrumentation.httpx import HTTPX2ClientInstrumentor

@@ -173,7 +173,7 @@ def test_an_error_event_in_the_stream_is_an_error(
 def test_an_exception_of_the_callers_own_leaves_a_cancelled_stream(
     client: anthropic.Anthropic, recorded: Recorded
 ) -> None:
-    """It is the caller's, not the call's: the span has no error."""
+    """The call was cut short, and the span names what cut it short."""
 
     def fail() -> None:
         with client.messages.stream(**CALL) as stream:
@@ -183,7 +183,7 @@ def test_an_exception_of_the_callers_own_leaves_a_cancelled_stream(
     with pytest.raises(LookupError):
         fail()
     assert recorded.result.outcome == "cancelled"
-    assert "error.type" not in recorded.attributes
+    assert recorded.attributes["error.type"] == "LookupError"
 
 
 async def test_a_cancelled_task_ends_its_call(
