@@ -26,7 +26,7 @@ from typing import Any, Final, Self, TypeVar
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
 from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.normalise.fallback import encode_envelope
+from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope, encode_envelope
 from spanledger_exporter.spool.chain import DEFERRED, Chain, Encode, RowId
 from spanledger_exporter.spool.lineage import register_chain, write_origin
 from spanledger_exporter.spool.opening import Opening, chain_open_envelope
@@ -35,7 +35,6 @@ from spanledger_exporter.spool.writer import ROTATE_BYTES
 
 __all__ = ["DEFERRED", "Recorder", "RowId", "open_recorder"]
 
-SCHEMA: Final = "spanledger.event/1"
 REOPEN_AFTER_S: Final = 1.0
 """How long a recorder that could not begin a chain waits before it tries again: making directories is not free."""
 
@@ -116,13 +115,14 @@ class Recorder:
         Raises RecordError when the spool cannot take it; the row is then counted into the next `loss` row.
         """
         filled = self._fill(envelope)
-        item: _Item = (_encoder(filled), contents, filled["tenant"], str(filled.get("event_type")))
-        row_id = self._submit(item)
+        row_id = self._submit((_encoder(filled), contents, filled["tenant"], str(filled.get("event_type"))))
         if self._is_durable and row_id is not DEFERRED:
             self._sync()
         return row_id
 
     def _fill(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+        if type(envelope) is ProfiledEnvelope and "service" in envelope:
+            return envelope
         filled = {"schema": SCHEMA, "service": self.service, **envelope}
         tenant = filled.get("tenant")
         filled["tenant"] = tenant if type(tenant) is str and tenant else self.settings.tenant

@@ -23,6 +23,8 @@ import orjson
 from spanledger_exporter.errors import CanonicalError
 
 MAX_SAFE_INTEGER = 2**53 - 1
+_SCALARS = frozenset({str, int, bool})
+_STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 MAX_DEPTH = 100
 """Nesting past this is refused: a cycle, or a document that no reader could show."""
 
@@ -51,10 +53,22 @@ def canonical_envelope(envelope: Mapping[str, Any]) -> bytes:
 
 def canonical_json(value: Any) -> bytes:
     """Return canonical bytes of any JSON value under the same profile (content documents, log entries)."""
+    if type(value) is dict and (flat := _flat_json(value)) is not None:
+        return flat
     try:
         return orjson.dumps(_Profile().value(value, depth=0), option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         return orjson.dumps(_Profile(replace_surrogates=True).value(value, depth=0), option=orjson.OPT_SORT_KEYS)
+
+
+def _flat_json(value: dict[Any, Any]) -> bytes | None:
+    """Return canonical bytes of an object of texts, integers and flags; None for any other, which needs the walk."""
+    if not _SCALARS.issuperset(map(type, value.values())):
+        return None
+    try:
+        return orjson.dumps(value, option=_STRICT) if "".join(value).isascii() else None
+    except (TypeError, orjson.JSONEncodeError):  # a key that is no text, a large integer, a lone surrogate
+        return None
 
 
 def format_float(number: float) -> str:

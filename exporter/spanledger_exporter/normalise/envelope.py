@@ -1,8 +1,10 @@
 """From a span, and what was handed over beside it, to an envelope and its contents (ledger.md sections 3 to 5).
 
-A span has up to two rows: the intent (`…:begin`, when it starts) and the completion. Both are built here, from the same
-base; the completion repeats the intent's input references. Nothing here touches a disk, and the price list is only
-asked for figures it has at hand.
+A span has up to two rows: the intent (`…:begin`, when it starts) and the completion. Both stand on the same base; the
+completion takes the intent's over unless the span has learned something since that the base is made of, and repeats its
+input references. Nothing here touches a disk, and the price list is only asked for figures it has at hand.
+
+Parts of an envelope that repeat are kept in canonical bytes (`orjson.Fragment`) and not encoded again.
 """
 
 from __future__ import annotations
@@ -14,17 +16,22 @@ from typing import Any, Final
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanledger_exporter.ledger.content import Content, ContentClass
+from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.content import Content
+from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, input_items, output_items
 from spanledger_exporter.normalise.context import actor_of, context_of
 from spanledger_exporter.normalise.dialects import Reading
+from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope
+from spanledger_exporter.normalise.measures import add_measures
 from spanledger_exporter.normalise.parts import ContentPolicy, Item, Parts
 from spanledger_exporter.normalise.remainder import ClearList, dropped_of, reference_remainder, sort_attributes
 from spanledger_exporter.normalise.snapshot import snapshot_of
 from spanledger_exporter.prompts.registry import PromptMatcher
 from spanledger_semconv import attributes as keys
-from spanledger_semconv import bodies, cost
+from spanledger_semconv import bodies
+from spanledger_semconv.events import OPERATIONS, WITH_INTENT
 from spanledger_semconv.events import event_type as event_type_of
-from spanledger_semconv.invocation import InvocationRequest, InvocationResult, Usage
+from spanledger_semconv.invocation import InvocationRequest, InvocationResult
 
 BEGIN_SUFFIX: Final = ":begin"
 
@@ -35,38 +42,7 @@ _BODY_OF_TYPE: Final[Mapping[str, str]] = {
     "escalation": "escalation",
     "artifact": "artifact",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _ContentAttribute:
-    """An attribute whose value is content: which list it goes to, as what."""
-
-    key: str
-    role: str
-    kind: str
-    content_class: ContentClass = "payload"
-
-
-_INPUTS: Final = (
-    _ContentAttribute(keys.SPANLEDGER_PROMPT_TEMPLATE, "system", "template", "artifact"),
-    _ContentAttribute(keys.GEN_AI_TOOL_CALL_ARGUMENTS, "tool", "arguments"),
-    _ContentAttribute(keys.GEN_AI_RETRIEVAL_QUERY_TEXT, "user", "query"),
-    _ContentAttribute(keys.GEN_AI_MEMORY_QUERY_TEXT, "user", "query"),
-)
-_OUTPUTS: Final = (
-    _ContentAttribute(keys.GEN_AI_TOOL_CALL_RESULT, "tool", "result"),
-    _ContentAttribute(keys.GEN_AI_RETRIEVAL_DOCUMENTS, "tool", "document"),
-    _ContentAttribute(keys.GEN_AI_MEMORY_RECORDS, "tool", "record"),
-    _ContentAttribute(keys.GEN_AI_EVALUATION_EXPLANATION, "assistant", "explanation"),
-    _ContentAttribute(keys.SPANLEDGER_DECISION_RATIONALE, "assistant", "rationale"),
-)
-_CONTENT_KEYS: Final = frozenset(attribute.key for attribute in (*_INPUTS, *_OUTPUTS)) | {
-    keys.GEN_AI_SYSTEM_INSTRUCTIONS,
-    keys.GEN_AI_INPUT_MESSAGES,
-    keys.GEN_AI_OUTPUT_MESSAGES,
-    keys.GEN_AI_TOOL_DEFINITIONS,
-}
-_TEXT_KINDS: Final = frozenset({"template", "query", "explanation", "rationale"})
+_MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +57,11 @@ class Prepared:
 class Begun:
     """What the intent row was made of; the completion starts from it."""
 
-    inputs: list[Item]
+    event_id: str
+    base: Mapping[str, Any]
+    inherited: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    inputs: orjson.Fragment | None
     contents: Sequence[Content]
     sanitized: bool
 
@@ -98,21 +78,35 @@ class Normaliser:
     tokenise: Callable[[str, str], str]
     tenant: str = "default"
     clear_list: ClearList = field(default_factory=ClearList)
+    environment: str | None = None
     prompts: PromptMatcher | None = None
+    _origins: _Origins = field(default_factory=lambda: _Origins())  # noqa: PLW0108 - defined below
+    _bases: dict[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=dict)
 
     def begin(
         self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
-    ) -> tuple[Prepared, Begun]:
-        """Return the intent row's envelope, and what the completion will start from."""
-        facts = self._facts(reading, inherited)
+    ) -> tuple[Prepared, Begun] | None:
+        """Return the intent row, and what the completion will start from; None for an event without an intent."""
+        request = reading.request
+        inherited = self._with_prompt(request, reading, inherited)
+        base = self._base(span, reading, inherited)
+        if base["event_type"] not in WITH_INTENT:
+            return None
         parts = Parts(self.policy)
-        inputs = _inputs(parts, reading.request, facts)
-        envelope = self._base(span, reading, facts, model=None, sampled=sampled)
-        envelope["event_id"] += BEGIN_SUFFIX
-        clear, other = sort_attributes(self.clear_list, reading.attributes, _CONTENT_KEYS)
-        remainder = reference_remainder(parts, span, other, reading.events)
-        _fill(envelope, input=inputs, attributes=clear, attributes_ref=remainder, sanitized=parts.sanitized)
-        return Prepared(envelope, parts.contents), Begun(inputs, parts.contents, parts.sanitized)
+        inputs = _fragment(input_items(parts, request, _facts(reading, inherited)))
+        event_id = event_id_of(span)
+        envelope = ProfiledEnvelope(base)
+        _identify(envelope, span, event_id)
+        envelope["event_id"] = event_id + BEGIN_SUFFIX
+        envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % (span.start_time or 0))
+        envelope["capture"] = self._origins.capture(span, reading, sampled=sampled, tier="captured")
+        self._add_remainder(envelope, parts, span, reading)
+        if inputs is not None:
+            envelope["input"] = inputs
+        if parts.sanitized:
+            envelope["sanitized"] = True
+        begun = Begun(event_id, base, inherited, reading.attributes, inputs, parts.contents, parts.sanitized)
+        return Prepared(envelope, parts.contents), begun
 
     def end(
         self,
@@ -124,90 +118,211 @@ class Normaliser:
         begun: Begun | None = None,
         tier: str = "captured",
     ) -> Prepared:
-        """Return the completing row's envelope."""
+        """Return the completing row."""
         request, result = reading.request, reading.result
-        facts = self._facts(reading, inherited)
+        inherited = begun.inherited if begun else self._with_prompt(request, reading, inherited)
+        facts = _facts(reading, inherited)
         parts = Parts(self.policy)
-        inputs = _inputs(parts, request, facts) if begun is None else begun.inputs
-        outputs = _outputs(parts, result, facts)
-        envelope = self._base(span, reading, facts, model=result.model, sampled=sampled, tier=tier)
-        clear, other = sort_attributes(self.clear_list, reading.attributes, _CONTENT_KEYS)
-        _fill(
-            envelope,
-            input=inputs,
-            output=outputs,
-            attributes=clear,
-            attributes_ref=reference_remainder(parts, span, other, reading.events),
-            error=_error(parts, reading, result),
-            **_measured(span, request, result, facts),
-        )
+        inputs = begun.inputs if begun else _fragment(input_items(parts, request, facts))
+        outputs = _fragment(output_items(parts, result, facts))
+        holds = begun is not None and self._still_holds(begun, reading.attributes)
+        envelope = ProfiledEnvelope(begun.base if begun and holds else self._base(span, reading, inherited))
+        _identify(envelope, span, begun.event_id if begun else event_id_of(span))
+        envelope["time"] = orjson.Fragment(b'{"end":"%d","start":"%d"}' % (span.end_time or 0, span.start_time or 0))
+        envelope["capture"] = self._origins.capture(span, reading, sampled=sampled, tier=tier)
         envelope["outcome"] = result.outcome
-        _fill(envelope, sanitized=parts.sanitized or (begun is not None and begun.sanitized))
+        if result.model is not None:
+            envelope["snapshot"] = self._origins.snapshot(envelope.get("snapshot"), result.model)
+        add_measures(envelope, span, request, result, facts)
+        self._add_remainder(envelope, parts, span, reading)
+        if inputs is not None:
+            envelope["input"] = inputs
+        if outputs is not None:
+            envelope["output"] = outputs
+        if result.error_type is not None or result.outcome == "error" or keys.ERROR_TYPE in reading.attributes:
+            envelope["error"] = _error(parts, reading, result)
+        if parts.sanitized or (begun is not None and begun.sanitized):
+            envelope["sanitized"] = True
         return Prepared(envelope, [*begun.contents, *parts.contents] if begun else parts.contents)
 
-    def _facts(self, reading: Reading, inherited: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every attribute known: what matching by content says, then the context's, then the span's own."""
-        facts = {**inherited, **reading.attributes}
-        request = reading.request
-        if self.prompts is None or keys.GEN_AI_PROMPT_NAME in facts or (request.prompt and request.prompt.name):
-            return facts
-        if event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts}) != "model_call":
-            return facts
-        return {**self.prompts.attributes_of(request), **facts}
+    def _with_prompt(
+        self, request: InvocationRequest, reading: Reading, inherited: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return what the span inherits, and which registered prompt a model call was made from if nobody says so."""
+        if self.prompts is None or not self.prompts.knows_prompts() or (request.prompt and request.prompt.name):
+            return inherited
+        facts = _facts(reading, inherited)
+        if keys.GEN_AI_PROMPT_NAME in facts or _event_type(request, facts) != "model_call":
+            return inherited
+        return {**self.prompts.attributes_of(request), **inherited}
 
-    def _base(
-        self,
-        span: ReadableSpan,
-        reading: Reading,
-        facts: Mapping[str, Any],
-        *,
-        model: str | None,
-        sampled: bool,
-        tier: str = "captured",
-    ) -> dict[str, Any]:
-        """Return what both rows of a span say."""
-        request = reading.request
-        event_type = event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts})
+    def _add_remainder(self, envelope: dict[str, Any], parts: Parts, span: ReadableSpan, reading: Reading) -> None:
+        clear, other = sort_attributes(self.clear_list, reading.attributes, CONTENT_KEYS)
+        if clear:
+            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
+        if other or reading.events or span.links:
+            reference = reference_remainder(parts, span, other, reading.events)
+            if reference is not None:
+                envelope["attributes_ref"] = reference
+
+    def _still_holds(self, begun: Begun, attributes: Mapping[str, Any]) -> bool:
+        """Say whether nothing that the base is made of has changed or come since the span started."""
+        before = begun.attributes
+        for key, value in attributes.items():
+            known = before.get(key, _MISSING)
+            if known is not value and known != value and self.clear_list.is_in_base(key):
+                return False
+        return True
+
+    def _base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what both rows of a span say, and those of many other spans: made once for equal circumstances."""
+        try:
+            key = (self._origins.service(span), *_circumstances(span, reading, inherited))
+            known = self._bases.get(key)
+        except TypeError:  # a list among the values: not worth a copy just to remember it
+            return self._make_base(span, reading, inherited)
+        if known is None:
+            known = self._make_base(span, reading, inherited)
+            if len(self._bases) >= MAX_BASES:
+                self._bases.clear()
+            self._bases[key] = known
+        return known
+
+    def _make_base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> dict[str, Any]:
+        request, facts = reading.request, _facts(reading, inherited)
+        event_type = _event_type(request, facts)
         tenant = str(facts.get(keys.SPANLEDGER_TENANT) or self.tenant)
-        envelope: dict[str, Any] = {
-            **_identity(span),
+        base: dict[str, Any] = {
+            "schema": SCHEMA,
             "event_type": event_type,
             "name": span.name,
+            "operation": request.operation or None,
             "tenant": tenant,
-            "capture": _capture(span, reading, sampled=sampled, tier=tier),
+            "environment": facts.get(keys.SPANLEDGER_ENVIRONMENT) or self.environment,
+            "service": self._origins.service(span),
+            "actor": actor_of(facts),
+            "context": context_of(facts, tokenise=lambda user: self.tokenise(user, tenant)),
+            "snapshot": snapshot_of(request, facts),
+            "parent_event_id": facts.get(keys.SPANLEDGER_PARENT_EVENT_ID),
+            "attempt": facts.get(keys.SPANLEDGER_ATTEMPT),
+            "confidence": _first(facts, keys.SPANLEDGER_CONFIDENCE, keys.SPANLEDGER_DECISION_CONFIDENCE),
+            "idempotency_key": _first(facts, keys.SPANLEDGER_IDEMPOTENCY_KEY, keys.SPANLEDGER_ACTION_IDEMPOTENCY_KEY),
         }
-        _fill(
-            envelope,
-            operation=request.operation,
-            environment=facts.get(keys.SPANLEDGER_ENVIRONMENT),
-            service=service_of(span),
-            actor=actor_of(facts),
-            context=context_of(facts, tokenise=lambda user: self.tokenise(user, tenant)),
-            snapshot=snapshot_of(request, facts, model=model),
-            parent_event_id=facts.get(keys.SPANLEDGER_PARENT_EVENT_ID),
-            attempt=facts.get(keys.SPANLEDGER_ATTEMPT),
-            confidence=_first(facts, keys.SPANLEDGER_CONFIDENCE, keys.SPANLEDGER_DECISION_CONFIDENCE),
-            idempotency_key=_first(facts, keys.SPANLEDGER_IDEMPOTENCY_KEY, keys.SPANLEDGER_ACTION_IDEMPOTENCY_KEY),
-        )
         if field_name := _BODY_OF_TYPE.get(event_type):
-            _fill(envelope, **{field_name: bodies.body(_without_content(facts), field_name)})
-        return envelope
+            base[field_name] = bodies.body(_without_content(facts), field_name) or None
+        return {key: _in_profile(value) for key, value in base.items() if value is not None}
 
 
-def _fill(envelope: dict[str, Any], **values: Any) -> None:
-    """Set what is there: absent means absent, and `False` of a flag means absent too."""
-    for key, value in values.items():
-        if value is None or value is False or value in ("", [], {}):
-            continue
-        envelope[key] = value
+def _circumstances(span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return everything that a base is made of, to be looked up by. Raises TypeError where it cannot be.
+
+    Types are part of it: 1, 1.0 and True are equal, and three different things to record.
+    """
+    request, attributes = reading.request, reading.attributes
+    return (
+        span.name,
+        request.operation,
+        request.provider,
+        request.model,
+        request.prompt,
+        request.call_site,
+        tuple(request.tools.items()) if request.tools else None,
+        tuple(attributes.items()),
+        tuple(map(type, attributes.values())),
+        tuple(inherited.items()) if inherited else None,
+    )
 
 
-def _first(facts: Mapping[str, Any], *names: str) -> Any:
-    return next((facts[name] for name in names if facts.get(name) is not None), None)
+def _facts(reading: Reading, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**inherited, **reading.attributes} if inherited else reading.attributes
+
+
+def _in_profile(value: Any) -> Any:
+    """Return `value` as text or in canonical bytes, so that an envelope of such values needs no walk."""
+    return value if type(value) is str or type(value) is orjson.Fragment else orjson.Fragment(canonical_json(value))
+
+
+class _Origins:
+    """Where spans come from, encoded once: a process has one resource and a handful of scopes."""
+
+    __slots__ = ("_captures", "_resource", "_service", "_snapshots")
+
+    def __init__(self) -> None:
+        self._resource: Any = None
+        self._service: orjson.Fragment | None = None
+        self._snapshots: dict[tuple[orjson.Fragment | None, str], orjson.Fragment] = {}
+        self._captures: dict[tuple[str, str | None, str, bool, str], orjson.Fragment] = {}
+
+    def service(self, span: ReadableSpan) -> orjson.Fragment | None:
+        """Return the envelope's `service`."""
+        if span.resource is not self._resource:
+            service = service_of(span)
+            self._service = orjson.Fragment(canonical_json(service)) if service else None
+            self._resource = span.resource
+        return self._service
+
+    def snapshot(self, requested: orjson.Fragment | None, model: str) -> orjson.Fragment:
+        """Return the snapshot of a request with the model that answered it."""
+        key = (requested, model)
+        known = self._snapshots.get(key)
+        if known is None:
+            snapshot: dict[str, Any] = {} if requested is None else orjson.loads(orjson.dumps(requested))
+            known = orjson.Fragment(canonical_json({**snapshot, "model": model}))
+            if len(self._snapshots) >= MAX_BASES:
+                self._snapshots.clear()
+            self._snapshots[key] = known
+        return known
+
+    def capture(self, span: ReadableSpan, reading: Reading, *, sampled: bool, tier: str) -> Any:
+        """Return the envelope's `capture`."""
+        scope = span.instrumentation_scope
+        name, version = (scope.name, scope.version) if scope else ("", None)
+        dropped = dropped_of(span)
+        key = (name, version, reading.dialect, sampled, tier)
+        known = self._captures.get(key)
+        if known is not None and dropped is None:
+            return known
+        capture: dict[str, Any] = {"tier": tier, "dialect": reading.dialect, "sampled": sampled}
+        _fill(capture, scope=name, version=version, dropped=dropped)
+        encoded = orjson.Fragment(canonical_json(capture))
+        if dropped is None and len(self._captures) < MAX_CAPTURES:
+            self._captures[key] = encoded
+        return encoded
+
+
+MAX_CAPTURES: Final = 1_024
+MAX_BASES: Final = 1_024
+
+
+def _event_type(request: InvocationRequest, facts: Mapping[str, Any]) -> str:
+    known = OPERATIONS.get(request.operation)
+    if known is not None and keys.SPANLEDGER_EVENT_TYPE not in facts:
+        return known
+    return event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts})
+
+
+def _fragment(items: list[Item]) -> orjson.Fragment | None:
+    """Encode a list of items: texts and integers only, so that nothing in them needs the profile's walk."""
+    if not items:
+        return None
+    try:
+        return orjson.Fragment(orjson.dumps(items, option=orjson.OPT_SORT_KEYS))
+    except orjson.JSONEncodeError:  # a lone surrogate in a name
+        return orjson.Fragment(canonical_json(items))
+
+
+def _fill(target: dict[str, Any], **values: Any) -> None:
+    """Set what is there: absent means absent."""
+    target.update({key: value for key, value in values.items() if value})
+
+
+def _first(facts: Mapping[str, Any], first: str, second: str) -> Any:
+    value = facts.get(first)
+    return facts.get(second) if value is None else value
 
 
 def _without_content(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in facts.items() if key not in _CONTENT_KEYS}
+    return {key: value for key, value in facts.items() if key not in CONTENT_KEYS}
 
 
 def event_id_of(span: ReadableSpan) -> str:
@@ -216,16 +331,11 @@ def event_id_of(span: ReadableSpan) -> str:
     return f"{context.trace_id:032x}:{context.span_id:016x}" if context else ""
 
 
-def _identity(span: ReadableSpan) -> dict[str, Any]:
-    event_id = event_id_of(span)
-    trace_id, _, span_id = event_id.partition(":")
-    time = {"start": str(span.start_time)}
-    if span.end_time is not None:
-        time["end"] = str(span.end_time)
-    identity: dict[str, Any] = {"event_id": event_id, "trace_id": trace_id, "span_id": span_id, "time": time}
-    if span.parent is not None and span.parent.span_id:
-        identity["parent_span_id"] = f"{span.parent.span_id:016x}"
-    return identity
+def _identify(envelope: dict[str, Any], span: ReadableSpan, event_id: str) -> None:
+    envelope["event_id"], envelope["trace_id"], envelope["span_id"] = event_id, event_id[:32], event_id[33:]
+    parent = span.parent
+    if parent is not None and parent.span_id:
+        envelope["parent_span_id"] = f"{parent.span_id:016x}"
 
 
 def service_of(span: ReadableSpan) -> dict[str, Any] | None:
@@ -239,130 +349,8 @@ def service_of(span: ReadableSpan) -> dict[str, Any] | None:
     return {key: value for key, value in service.items() if value} or None
 
 
-def _capture(span: ReadableSpan, reading: Reading, *, sampled: bool, tier: str) -> dict[str, Any]:
-    scope = span.instrumentation_scope
-    capture: dict[str, Any] = {"tier": tier, "dialect": reading.dialect, "sampled": sampled}
-    _fill(
-        capture,
-        scope=scope.name if scope else None,
-        version=scope.version if scope else None,
-        dropped=dropped_of(span),
-    )
-    return capture
-
-
-def _inputs(parts: Parts, request: InvocationRequest, facts: Mapping[str, Any]) -> list[Item]:
-    if parts.policy.mode == "none":
-        return []
-    items: list[Item] = []
-    for part in request.system_instructions:
-        items += parts.part(part, role="system", content_class="artifact")
-    items += parts.messages(request.input_messages)
-    for definition in request.tool_definitions:
-        items += parts.document(definition, "tool_definition", content_class="artifact", **_named(definition))
-    return items + _content_attributes(parts, _INPUTS, facts)
-
-
-def _named(definition: Any) -> dict[str, str]:
-    name = definition.get("name") if isinstance(definition, Mapping) else None
-    return {"name": name} if isinstance(name, str) else {}
-
-
-def _outputs(parts: Parts, result: InvocationResult, facts: Mapping[str, Any]) -> list[Item]:
-    return parts.messages(result.output_messages) + _content_attributes(parts, _OUTPUTS, facts)
-
-
-def _content_attributes(parts: Parts, wanted: Sequence[_ContentAttribute], facts: Mapping[str, Any]) -> list[Item]:
-    items: list[Item] = []
-    for attribute in wanted:
-        value = facts.get(attribute.key)
-        if value is not None:
-            items += _content_attribute(parts, attribute, value, facts)
-    return items
-
-
-def _content_attribute(parts: Parts, attribute: _ContentAttribute, value: Any, facts: Mapping[str, Any]) -> list[Item]:
-    tool = facts.get(keys.GEN_AI_TOOL_NAME)
-    named = {"name": tool} if attribute.role == "tool" and isinstance(tool, str) else {}
-    if attribute.kind in _TEXT_KINDS and isinstance(value, str):
-        return parts.text(value, attribute.kind, role=attribute.role, content_class=attribute.content_class)
-    parsed = _parsed(value)
-    if attribute.kind in {"document", "record"} and isinstance(parsed, (list, tuple)):
-        return [item for one in parsed for item in parts.document(one, attribute.kind, role=attribute.role)]
-    return parts.document(parsed, attribute.kind, role=attribute.role, content_class=attribute.content_class, **named)
-
-
-def _parsed(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return value
-
-
-def _error(parts: Parts, reading: Reading, result: InvocationResult) -> dict[str, Any] | None:
-    kind = result.error_type or reading.attributes.get(keys.ERROR_TYPE)
-    if kind is None and result.outcome != "error":
-        return None
-    error: dict[str, Any] = {"type": str(kind or "unknown")}
+def _error(parts: Parts, reading: Reading, result: InvocationResult) -> orjson.Fragment:
+    error = {"type": str(result.error_type or reading.attributes.get(keys.ERROR_TYPE) or "unknown")}
     if result.error_message and (items := parts.text(result.error_message, "error")):
         error["message_ref"] = items[0]["ref"]
-    return error
-
-
-def _measured(
-    span: ReadableSpan, request: InvocationRequest, result: InvocationResult, facts: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return usage, cost and times, as reported; what nobody reported is left out."""
-    measured: dict[str, Any] = {"finish_reasons": list(result.finish_reasons)}
-    if span.start_time is not None and span.end_time is not None:
-        measured["latency_ms"] = _milliseconds(span.end_time - span.start_time)
-    if result.time_to_first_chunk_s is not None:
-        measured["ttft_ms"] = _milliseconds(result.time_to_first_chunk_s * 1e9)
-    if result.usage is not None:
-        measured["usage"] = _usage(result.usage)
-        measured["usage_source"] = result.usage.source
-    measured["cost"] = _cost(request, result, facts, time_ns=span.start_time or 0)
-    return measured
-
-
-def _milliseconds(duration_ns: float) -> str:
-    return f"{duration_ns / 1e6:.3f}".rstrip("0").rstrip(".")
-
-
-def _usage(usage: Usage) -> dict[str, int]:
-    counts = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-        "reasoning": usage.reasoning,
-        **usage.other,
-    }
-    return {key: count for key, count in counts.items() if count is not None}
-
-
-def _cost(
-    request: InvocationRequest, result: InvocationResult, facts: Mapping[str, Any], *, time_ns: int
-) -> dict[str, Any] | None:
-    """Return the cost that the span states, else what the price list says; None when nobody knows."""
-    if (usd := facts.get(keys.SPANLEDGER_COST_USD)) is not None:
-        stated = {
-            "usd": usd,
-            "input_usd": facts.get(keys.SPANLEDGER_COST_INPUT_USD),
-            "output_usd": facts.get(keys.SPANLEDGER_COST_OUTPUT_USD),
-            "price_source": facts.get(keys.SPANLEDGER_COST_PRICE_SOURCE),
-            "price_version": facts.get(keys.SPANLEDGER_COST_PRICE_VERSION),
-        }
-        return {key: value for key, value in stated.items() if value is not None}
-    usage = result.usage
-    if usage is None:
-        return None
-    tier = facts.get(keys.OPENAI_RESPONSE_SERVICE_TIER)
-    known = cost.price(
-        request.provider, result.model or request.model, usage, service_tier=tier or None, time_ns=time_ns
-    )
-    if known is None:
-        return None
-    return known.as_envelope() | ({"estimated": True} if usage.source == "estimated" else {})
+    return orjson.Fragment(canonical_json(error))

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from spanledger_exporter.ledger.canonical import canonical_envelope
 
+SCHEMA: Final = "spanledger.event/1"
+
 _KEPT = ("schema", "event_id", "trace_id", "span_id", "parent_span_id", "tenant", "environment", "service", "time")
+
+
+class ProfiledEnvelope(dict[str, Any]):
+    """An envelope in the profile already: ASCII keys, and values that are text, flags or `orjson.Fragment`."""
 
 
 def encode_envelope(envelope: Mapping[str, Any]) -> bytes:
     """Return canonical bytes of `envelope`, or of a `raw` envelope that holds what could not be encoded."""
+    if type(envelope) is ProfiledEnvelope:
+        try:
+            return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            pass  # a lone surrogate in a text: the careful way finds and replaces it
     try:
         return canonical_envelope(envelope)
     except Exception as error:  # a value of any type may come with code of its own that raises anything

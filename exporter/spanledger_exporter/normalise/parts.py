@@ -19,7 +19,7 @@ from typing import Any, Final
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
 from spanledger_exporter.redact.rules import Findings, Redactor
-from spanledger_semconv.messages import is_plain_text
+from spanledger_semconv.messages import TEXT_PARTS
 
 TEXT_MEDIA: Final = "text/plain; charset=utf-8"
 JSON_MEDIA: Final = "application/json"
@@ -65,21 +65,26 @@ class Parts:
         return items
 
     def _message(self, message: Any, content_class: ContentClass) -> list[Item]:
-        if not isinstance(message, Mapping) or not isinstance(message.get("parts"), (list, tuple)):
+        if not _is_mapping(message) or not isinstance(message.get("parts"), (list, tuple)):
             return self.part(message, role=_role(message), content_class=content_class)
-        named = {"name": message["name"]} if isinstance(message.get("name"), str) else {}
-        role, items = _role(message), list[Item]()
+        role, name = message.get("role"), message.get("name")
+        role = role if isinstance(role, str) else ""
         if role in INSTRUCTING_ROLES:
             content_class = "artifact"
-        for part in message["parts"]:
-            items += self.part(part, role=role, content_class=content_class, **named)
-        return items
+        if isinstance(name, str):
+            parts = [self.part(part, role=role, content_class=content_class, name=name) for part in message["parts"]]
+        else:
+            parts = [self.part(part, role=role, content_class=content_class) for part in message["parts"]]
+        return parts[0] if len(parts) == 1 else [item for items in parts for item in items]
 
     def part(self, part: Any, *, role: str = "", content_class: ContentClass = "payload", **more: str) -> list[Item]:
         """Return the item of one part, as a list: empty when content is not kept at all."""
-        kind = str(part.get("type", "message")) if isinstance(part, Mapping) else "text"
-        text = part.get("content") if isinstance(part, Mapping) else part
-        if isinstance(text, str) and (not isinstance(part, Mapping) or kind in TEXT_TYPES or is_plain_text(part)):
+        if not _is_mapping(part):
+            kind, text = "text", part
+        else:
+            kind, text = part.get("type", "message"), part.get("content")
+            kind = kind if type(kind) is str else str(kind)
+        if isinstance(text, str) and (kind in TEXT_TYPES or (kind in TEXT_PARTS and len(part) == 2)):
             return self.text(text, kind, role=role, content_class=content_class, **more)
         if kind == "blob" and (blob := _blob_bytes(text)) is not None:
             media = str(part.get("mime_type") or BINARY_MEDIA)
@@ -145,6 +150,10 @@ class Parts:
         if findings is not None and findings.names:
             item["redacted"] = findings.names
         return [item]
+
+
+def _is_mapping(value: Any) -> bool:
+    return type(value) is dict or isinstance(value, Mapping)
 
 
 def _role(message: Any) -> str:

@@ -44,6 +44,15 @@ _ELSEWHERE: Final = (
         keys.ERROR_TYPE,
     }
 )
+_OF_THE_RESULT: Final = frozenset(
+    {
+        keys.GEN_AI_RESPONSE_MODEL,
+        keys.GEN_AI_RESPONSE_FINISH_REASONS,
+        keys.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK,
+        keys.ERROR_TYPE,
+        keys.SPANLEDGER_EVENT_OUTCOME,
+    }
+)
 _KEPT_TWICE: Final = frozenset({keys.GEN_AI_AGENT_NAME, keys.GEN_AI_AGENT_VERSION, keys.GEN_AI_CONVERSATION_ID})
 """Keys with a field of their own that readers and dashboards also look for under `attributes`."""
 
@@ -54,6 +63,10 @@ class ClearList:
 
     keys: frozenset[str] = keys.CLEAR
     _places: dict[str, str] = field(default_factory=dict)
+
+    def is_in_base(self, key: str) -> bool:
+        """Say whether an attribute has a field in what both rows of a span share."""
+        return self.place(key) == "elsewhere" and key not in _OF_THE_RESULT
 
     def place(self, key: str) -> str:
         """Return `elsewhere` (it has a field of its own), `clear` or `reference`."""

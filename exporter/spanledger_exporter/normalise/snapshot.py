@@ -24,14 +24,13 @@ SNAPSHOT_KEYS: Final = frozenset(
 """Keys that a snapshot represents, besides every `gen_ai.request.*` and what `bodies.SNAPSHOT` lists."""
 
 
-def snapshot_of(request: InvocationRequest, facts: Mapping[str, Any], *, model: str | None) -> dict[str, Any] | None:
-    """Return the envelope's `snapshot`; `model` is the one that answered, `facts` every attribute known."""
+def snapshot_of(request: InvocationRequest, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the envelope's `snapshot` without the model that answered; `facts` is every attribute known."""
     named = bodies.snapshot(facts)
     snapshot: dict[str, Any] = {
         **named,
         "provider": request.provider,
         "model_requested": request.model,
-        "model": model,
         "model_params": _model_params(facts),
         "prompt": _prompt(request, named.get("prompt", {})),
         "tools": _tools(request, facts),

@@ -20,14 +20,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
+from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.normalise.context import inherited_facts
 from spanledger_exporter.normalise.dialects import is_dialect_key
-from spanledger_exporter.normalise.envelope import Begun, Normaliser, Prepared, event_id_of, service_of
+from spanledger_exporter.normalise.envelope import BEGIN_SUFFIX, Begun, Normaliser, Prepared, event_id_of, service_of
+from spanledger_exporter.normalise.fallback import ProfiledEnvelope
 from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read
 from spanledger_exporter.normalise.remainder import ClearList
@@ -38,7 +41,6 @@ from spanledger_exporter.recorder import Recorder
 from spanledger_exporter.redact.pseudonym import load_key, pseudonym
 from spanledger_exporter.redact.rules import Redactor
 from spanledger_semconv import attributes as keys
-from spanledger_semconv.events import WITH_INTENT, event_type
 from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocation
 
 MAX_RECENT: Final = 16_384
@@ -74,6 +76,7 @@ class SpanLedger:
             policy=ContentPolicy(settings.content, Redactor(settings.redact)),
             tokenise=self._tokenise,
             tenant=settings.tenant,
+            environment=settings.environment,
             clear_list=ClearList(keys.CLEAR | frozenset(settings.clear_attributes)),
             prompts=PromptMatcher(settings.directory / PROMPTS_FILE_NAME),
         )
@@ -105,14 +108,14 @@ class SpanLedger:
             self._open[key] = _Open(weakref.ref(span, forget), os.getpid(), invocation, inherited, begun)
 
     def _begin(self, span: Span, invocation: Invocation | None, inherited: Mapping[str, Any]) -> Begun | None:
-        reading = read(span, invocation)
-        attributes = span.attributes or {}
-        if event_type({keys.GEN_AI_OPERATION_NAME: reading.request.operation, **attributes}) not in WITH_INTENT:
-            return None
         try:
-            prepared, begun = self._normaliser.begin(span, reading, inherited, sampled=_is_sampled(span))
+            made = self._normaliser.begin(span, read(span, invocation), inherited, sampled=_is_sampled(span))
         except Exception as error:
-            prepared, begun = _raw(span, error, suffix=":begin"), None
+            self._record(span, _raw(span, error, suffix=BEGIN_SUFFIX))
+            return None
+        if made is None:
+            return None
+        prepared, begun = made
         self._record(span, prepared)
         return begun
 
@@ -245,4 +248,5 @@ def _raw(span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:
         data = repr(dict(span.attributes or {})).encode("utf-8", "backslashreplace")
     raw = {"data": b64encode(data).decode(), "encoding": "span-json", "reason": f"{type(error).__name__}: {error}"}
     _log.error("spanledger: a span could not be read and is kept as a raw row: %s", raw["reason"])
-    return Prepared({"event_type": "raw", "event_id": event_id_of(span) + suffix, "raw": raw}, ())
+    body = orjson.Fragment(canonical_json(raw))
+    return Prepared(ProfiledEnvelope(event_type="raw", event_id=event_id_of(span) + suffix, raw=body), ())

@@ -151,6 +151,11 @@ class PromptMatcher:
         self._seen: tuple[int, int] | None = None
         self._index = PromptIndex([])
 
+    def knows_prompts(self) -> bool:
+        """Say whether any prompt is registered; looks at the file again once in a while."""
+        self._refresh()
+        return bool(self._index)
+
     def attributes_of(self, request: InvocationRequest) -> dict[str, str]:
         """Return name, version and how they are known; nothing when no prompt is registered at all. Never raises."""
         self._refresh()

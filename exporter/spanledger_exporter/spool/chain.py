@@ -85,14 +85,17 @@ class Chain:
             chain_id=self.chain_id, seq=seq, prev_hash=head.row.row_hash, time_ns=time_ns, env=env, tenant=tenant
         )
         row_id = RowId(self.chain_id, seq, row.row_hash)
-        new = [content for content in contents if content.ref not in self._known] if contents else ()
+        known = self._known
+        new = [content for content in contents if content.ref not in known] if contents else ()
+        frame = format_row(row)
         try:
-            self.writer.append(b"".join([*map(format_content, new), format_row(row)]), Head(row_id, time_ns))
+            self.writer.append(b"".join([*map(format_content, new), frame]) if new else frame, Head(row_id, time_ns))
         except BaseException:
             with contextlib.suppress(OSError):  # the next append tries again, before it writes
                 self.writer.repair()
             raise
-        self._remember(new)
+        if new:
+            self._remember(new)
         return row_id
 
     def _remember(self, contents: Sequence[Content]) -> None:

@@ -1,0 +1,82 @@
+"""Usage, cost and times of a finished call: as reported, marked where estimated, or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_semconv import attributes as keys
+from spanledger_semconv import cost
+from spanledger_semconv.invocation import InvocationRequest, InvocationResult, Usage
+
+
+def add_measures(
+    envelope: dict[str, Any],
+    span: ReadableSpan,
+    request: InvocationRequest,
+    result: InvocationResult,
+    facts: Mapping[str, Any],
+) -> None:
+    """Add usage, cost and times to `envelope`, as text or in canonical bytes; what nobody reported is left out."""
+    if result.finish_reasons:
+        envelope["finish_reasons"] = orjson.Fragment(canonical_json(list(result.finish_reasons)))
+    if span.start_time is not None and span.end_time is not None:
+        envelope["latency_ms"] = _milliseconds(span.end_time - span.start_time)
+    if result.time_to_first_chunk_s is not None:
+        envelope["ttft_ms"] = _milliseconds(result.time_to_first_chunk_s * 1e9)
+    if result.usage is None and keys.SPANLEDGER_COST_USD not in facts:
+        return
+    if result.usage is not None:
+        envelope["usage"] = _usage(result.usage)
+        envelope["usage_source"] = result.usage.source
+    cost_of_call = _cost(request, result, facts, time_ns=span.start_time or 0)
+    if cost_of_call is not None:
+        envelope["cost"] = cost_of_call
+
+
+def _milliseconds(duration_ns: float) -> str:
+    return f"{duration_ns / 1e6:.3f}"
+
+
+def _usage(usage: Usage) -> orjson.Fragment:
+    counts = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read": usage.cache_read,
+        "cache_write": usage.cache_write,
+        "reasoning": usage.reasoning,
+        **usage.other,
+    }
+    return orjson.Fragment(canonical_json({name: count for name, count in counts.items() if count is not None}))
+
+
+def _cost(
+    request: InvocationRequest, result: InvocationResult, facts: Mapping[str, Any], *, time_ns: int
+) -> orjson.Fragment | None:
+    """Return the cost that the span states, else what the price list says; None when nobody knows."""
+    if keys.SPANLEDGER_COST_USD in facts:
+        return orjson.Fragment(canonical_json({name: facts.get(key) for name, key in _STATED.items()}))
+    if result.usage is None:
+        return None
+    tier = facts.get(keys.OPENAI_RESPONSE_SERVICE_TIER) or None
+    model = result.model or request.model
+    known = cost.price(request.provider, model, result.usage, service_tier=tier, time_ns=time_ns)
+    if known is None:
+        return None
+    figures = known.as_envelope()  # decimal strings only: nothing in it needs the profile's walk
+    if result.usage.source == "estimated":
+        figures["estimated"] = True
+    return orjson.Fragment(orjson.dumps(figures, option=orjson.OPT_SORT_KEYS))
+
+
+_STATED: Final = {
+    "usd": keys.SPANLEDGER_COST_USD,
+    "input_usd": keys.SPANLEDGER_COST_INPUT_USD,
+    "output_usd": keys.SPANLEDGER_COST_OUTPUT_USD,
+    "price_source": keys.SPANLEDGER_COST_PRICE_SOURCE,
+    "price_version": keys.SPANLEDGER_COST_PRICE_VERSION,
+}
