@@ -1,0 +1,30 @@
+"""`spanledger tools`: the inventory of tools in use, one line per version."""
+
+from __future__ import annotations
+
+import argparse
+
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
+from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.read.inventory import in_use
+
+EPILOG = """examples:
+  spanledger tools
+  spanledger tools --tenant bank-a --format json"""
+
+COLUMNS = ("tool_name", "tool_version", "first_used", "last_used", "calls", "error_rate")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's options."""
+    parser.epilog = EPILOG
+    add_reading_arguments(parser)
+    add_output_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the inventory."""
+    with opened(arguments, "tools", {}) as (_, store):
+        records = in_use(store, "tools", tenant=arguments.tenant)
+    print_records(records, output_options(arguments), columns=COLUMNS)
+    return 0
