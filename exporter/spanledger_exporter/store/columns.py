@@ -84,7 +84,16 @@ def _member(value: Any, key: str, path: Path) -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else orjson.dumps(value).decode()
+    return "" if value is None else _ESCAPE.sub(_upper_case, orjson.dumps(value).decode())
+
+
+# The engine writes control characters inside an object or array with upper-case digits. The first alternative steps
+# over escaped backslashes, behind which `u001f` is plain text.
+_ESCAPE = re.compile(r"\\\\|\\u[0-9a-f]{4}")
+
+
+def _upper_case(escape: re.Match[str]) -> str:
+    return escape[0][:2] + escape[0][2:].upper()
 
 
 # Every path that a column reads. Their order is the order of the tuples' elements.
