@@ -21,6 +21,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".spanledger-ready"
 PYTHON = VENV / "bin" / "python"
 EXTRAS = "dev"
+PROGRESS_EVERY_S = 3.0
+FAILURE_LINES = 30
 
 
 def run_in_environment(arguments: list[str]) -> int:
@@ -61,12 +63,28 @@ def _install(fingerprint: str) -> None:
     print(f"making {VENV} (once; about two minutes on a fresh machine)", file=sys.stderr, flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     venv.create(VENV, with_pip=True)
-    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "on"]
-    result = subprocess.run([*command, "-e", f"{ROOT}[{EXTRAS}]"], cwd=ROOT, stdout=sys.stderr, check=False)
-    if result.returncode:
-        raise SystemExit(
-            f"expected the packages of pyproject.toml to install, pip ended with status {result.returncode} (above): "
-            "check the network and the package index settings, then run the same command again"
-        )
+    _pip_install(["-e", f"{ROOT}[{EXTRAS}]"])
     STAMP.write_text(fingerprint)
     print(f"environment ready after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _pip_install(what: list[str]) -> None:
+    """Run pip with one line of progress; when it fails, show the end of what it said."""
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *what]
+    said: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+        assert pip.stdout is not None  # noqa: S101 - it is a pipe
+        shown_s = 0.0
+        for line in pip.stdout:
+            said.append(line.rstrip())
+            step = line.split("(from", maxsplit=1)[0].strip()
+            is_step = step.startswith(("Collecting ", "Downloading ", "Building ", "Installing "))
+            if is_step and time.monotonic() - shown_s > PROGRESS_EVERY_S:
+                shown_s = time.monotonic()
+                print(f"  {step[:100]}", file=sys.stderr, flush=True)
+    if pip.returncode:
+        print("\n".join(said[-FAILURE_LINES:]), file=sys.stderr)
+        raise SystemExit(
+            f"expected the packages of pyproject.toml to install, pip ended with status {pip.returncode} (above): "
+            "check the network and the package index settings, then run the same command again"
+        )

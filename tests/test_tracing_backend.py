@@ -12,12 +12,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 import venv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local_provider import LocalProvider
@@ -49,8 +49,7 @@ def free_port() -> int:
 
 def read_json(url: str) -> Any:
     """Fetch one JSON document from the backend."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return json.load(answer)
+    return httpx.get(url, timeout=5).raise_for_status().json()
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +80,11 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> Non
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the backend ended: {log.read_text()[-2000:]}"
         try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=1):
-                return
-        except OSError:
+            httpx.get(f"{url}/healthz", timeout=1).raise_for_status()
+        except httpx.HTTPError:
             time.sleep(0.2)
+        else:
+            return
     raise AssertionError(f"the backend did not start in {START_TIMEOUT_S} s: {log.read_text()[-2000:]}")
 
 

@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-ATTRIBUTES = {
+ATTRIBUTES: dict[str, str | int] = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "openai",
     "gen_ai.request.model": "gpt-5-mini",
@@ -68,7 +68,7 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
     running = Collector(tmp_path)
     yield running
     running.process.kill()
-    running.process.wait()
+    running.process.communicate()
 
 
 def test_spans_of_two_services_become_ingested_rows_with_their_own_service(collector: Collector) -> None:
@@ -97,7 +97,8 @@ def test_spans_of_two_services_become_ingested_rows_with_their_own_service(colle
     assert collector.stop() == 0, collector.said
 
     rows = collector.sql(
-        "SELECT service, input_tokens, capture_tier FROM spanledger.events WHERE event_type = 'model_call' ORDER BY service"
+        "SELECT service, input_tokens, capture_tier FROM spanledger.events "
+        "WHERE event_type = 'model_call' ORDER BY service"
     )
     assert rows == [
         {"service": "claims", "input_tokens": 7, "capture_tier": "ingested"},
