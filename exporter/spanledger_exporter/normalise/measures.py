@@ -62,17 +62,24 @@ def _cost(
         return orjson.Fragment(canonical_json({name: facts.get(key) for name, key in _STATED.items()}))
     if result.usage is None:
         return None
-    tier = facts.get(keys.OPENAI_RESPONSE_SERVICE_TIER) or None
+    served = _first(facts, _SERVED_TIERS)
+    tier = served or _first(facts, _REQUESTED_TIERS)
     model = result.model or request.model
     known = cost.price(request.provider, model, result.usage, service_tier=tier, time_ns=time_ns)
     if known is None:
         return None
     figures = known.as_envelope()  # decimal strings only: nothing in it needs the profile's walk
-    if result.usage.source == "estimated":
+    if result.usage.source == "estimated" or (tier and not served):  # the provider may have served another tier
         figures["estimated"] = True
     return orjson.Fragment(orjson.dumps(figures, option=orjson.OPT_SORT_KEYS))
 
 
+def _first(facts: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((str(facts[name]) for name in names if facts.get(name)), None)
+
+
+_SERVED_TIERS: Final = (keys.OPENAI_RESPONSE_SERVICE_TIER, keys.ANTHROPIC_RESPONSE_SERVICE_TIER)
+_REQUESTED_TIERS: Final = (keys.OPENAI_REQUEST_SERVICE_TIER, keys.ANTHROPIC_REQUEST_SERVICE_TIER)
 _STATED: Final = {
     "usd": keys.SPANLEDGER_COST_USD,
     "input_usd": keys.SPANLEDGER_COST_INPUT_USD,

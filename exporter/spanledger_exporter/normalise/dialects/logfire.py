@@ -23,7 +23,7 @@ _RAW_USAGE = {
     ("cache_creation_input_tokens",): keys.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS,
     ("cache_creation", "ephemeral_5m_input_tokens"): OTHER_USAGE_PREFIX + "cache_write_5m",
     ("cache_creation", "ephemeral_1h_input_tokens"): OTHER_USAGE_PREFIX + "cache_write_1h",
-    ("service_tier",): "anthropic.response.service_tier",
+    ("service_tier",): keys.ANTHROPIC_RESPONSE_SERVICE_TIER,
 }
 _TOOL_VALUES = {
     "tool_arguments": keys.GEN_AI_TOOL_CALL_ARGUMENTS,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spanledger_exporter.normalise.dialects.gen_ai import OTHER_USAGE_PREFIX
 from spanledger_exporter.normalise.dialects.span_facts import (
     SpanEvent,
     SpanFacts,
@@ -87,6 +88,7 @@ def rewrite(_facts: SpanFacts, attributes: dict[str, Any], _events: list[SpanEve
         attributes.pop("llm.system", None)
     _take_operation(attributes, kind)
     _take_parameters(attributes)
+    _read_answer(attributes)
     _take_messages(attributes)
     _take_documents(attributes)
     _take_embeddings(attributes)
@@ -113,6 +115,23 @@ def _take_parameters(attributes: dict[str, Any]) -> None:
         has_answer = keys.GEN_AI_USAGE_OUTPUT_TOKENS in attributes or keys.GEN_AI_RESPONSE_FINISH_REASONS in attributes
         attributes.setdefault(keys.GEN_AI_RESPONSE_MODEL if has_answer else keys.GEN_AI_REQUEST_MODEL, name)
         attributes.setdefault(keys.GEN_AI_REQUEST_MODEL, name)
+
+
+def _read_answer(attributes: dict[str, Any]) -> None:
+    """Read from the provider's own answer what decides the price and has no attribute: tier, cache lifetimes."""
+    answer = object_at(attributes, "output.value")
+    usage = mapping(answer.get("usage"))
+    written = mapping(usage.get("cache_creation"))
+    found = {
+        keys.OPENAI_RESPONSE_SERVICE_TIER: answer.get("service_tier"),
+        keys.OPENAI_RESPONSE_SYSTEM_FINGERPRINT: answer.get("system_fingerprint"),
+        keys.ANTHROPIC_RESPONSE_SERVICE_TIER: usage.get("service_tier"),
+        OTHER_USAGE_PREFIX + "cache_write_5m": written.get("ephemeral_5m_input_tokens"),
+        OTHER_USAGE_PREFIX + "cache_write_1h": written.get("ephemeral_1h_input_tokens"),
+    }
+    for key, value in found.items():
+        if isinstance(value, (str, int)):
+            attributes.setdefault(key, value)
 
 
 def _take_messages(attributes: dict[str, Any]) -> None:

@@ -173,3 +173,12 @@ def vars_of(record: Any) -> dict[str, Any]:
     if isinstance(fields.get("usage"), Usage):
         fields["usage"] = vars_of(fields["usage"])
     return {name: value for name, value in fields.items() if not isinstance(value, InvocationRequest)}
+
+
+@pytest.mark.parametrize("dialect", ["openinference", "logfire", "anthropic"])
+def test_what_decides_the_price_of_cached_tokens_is_found_whoever_recorded_it(dialect: str) -> None:
+    """Tier and cache lifetimes stand in the provider's answer, which these three keep; OpenLLMetry does not."""
+    reading = read(facts(dialect)[-1])
+    assert reading.result.usage is not None
+    assert reading.result.usage.other == {"cache_write_5m": 10, "cache_write_1h": 40}
+    assert reading.attributes["anthropic.response.service_tier"] == "standard"
