@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     return verdict.exit_status
 
 
-def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, object]:
+def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, Any]:
     if arguments.offline.suffix == ".zip":
         return standalone.verify_file(arguments.offline, keys=arguments.key, trust_root=arguments.trust_root)
     findings = Findings()
@@ -91,9 +93,10 @@ def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, object]:
     return verify_ledger(source, Surroundings(), findings)
 
 
-def _print_bundle(verdict: dict[str, object], *, as_json: bool) -> int:
-    sys.stdout.write(standalone.render(verdict, as_json=as_json))
-    return standalone.EXIT_STATUS[str(verdict["verdict"])]
+def _print_bundle(verdict: Mapping[str, Any], *, as_json: bool) -> int:
+    text = orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode() if as_json else standalone.render(verdict)
+    sys.stdout.write(text + "\n")
+    return standalone.EXIT_STATUS[verdict["verdict"]]
 
 
 def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:

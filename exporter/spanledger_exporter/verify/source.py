@@ -61,7 +61,7 @@ class AnchoredState:
     """What anchors hold, read from the anchors themselves and not from the store.
 
     `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0.
-    `held` has the sizes that each directory holds, by the target that receipts call it; `broken` is what does not parse.
+    `held` has the sizes that each directory holds, by what receipts call it; `broken` is what does not parse.
     """
 
     notes: Mapping[str, str] = field(default_factory=dict[str, str])

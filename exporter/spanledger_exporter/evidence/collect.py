@@ -1,0 +1,223 @@
+"""Collects what a bundle holds: rows by scope, their contents, proofs, checkpoints, receipts, trust root.
+
+Rules
+- A case is its rows, what its traces did without naming it, and what people recorded about any of these. With every
+  chain comes its row 0, which says who wrote it, with what, under which settings.
+- Proofs lead to the newest checkpoint that has a receipt, and for rows sealed after it to the newest checkpoint. A row
+  that is not sealed gets no proof; the verdict on the bundle is then `incomplete`.
+- Nothing is judged here: a damaged row goes into the bundle as it is stored, and the verifier says so.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from spanledger_exporter.errors import ProofError
+from spanledger_exporter.evidence.bundle import proof_name
+from spanledger_exporter.evidence.proofs import SegmentTree
+from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.log_entry import Segment, as_segment, parse_entry
+from spanledger_exporter.ledger.merkle import Tree, leaf_hashes
+from spanledger_exporter.store.connection import Store
+from spanledger_exporter.verify.envelopes import parse_envelope, references
+from spanledger_exporter.verify.source import CheckpointRow, ContentRow, LogRow, ReceiptRow, RowTuple
+from spanledger_exporter.verify.store_source import SETTINGS, StoreSource
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the bundle is about; empty values do not limit. Times are Unix nanoseconds, `until_ns` is exclusive."""
+
+    case_id: str = ""
+    trace_id: str = ""
+    since_ns: int | None = None
+    until_ns: int | None = None
+    tenant: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scope as the manifest states it."""
+        told = {"case_id": self.case_id, "trace_id": self.trace_id, "tenant": self.tenant}
+        times = {"since_ns": self.since_ns, "until_ns": self.until_ns}
+        return {name: value for name, value in told.items() if value} | {
+            name: str(value) for name, value in times.items() if value is not None
+        }
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was found in the store."""
+
+    rows: list[RowTuple]
+    contents: dict[bytes, ContentRow]
+    files: dict[str, bytes]
+    sealed_rows: int = 0
+
+
+def collect(store: Store, scope: Scope) -> Collected:
+    """Read everything that `scope` names, and make the proofs."""
+    rows = _read_rows(store, scope)
+    contents = _read_contents(store, rows)
+    source = StoreSource(store)
+    log = list(source.log())
+    sizes, proofs = _prove(store, rows, log, source.checkpoints(), source.receipts())
+    files = {
+        "rows.jsonl": b"".join(export_line(row) + b"\n" for row in rows),
+        **_content_files(contents),
+        **proofs,
+        **{f"checkpoints/{row.size:020}": row.note.encode() for row in source.checkpoints() if row.size in sizes},
+        "anchors.json": canonical_json([_receipt(row) for row in source.receipts() if row.size in sizes]),
+    }
+    return Collected(rows, contents, files, sealed_rows=len(proofs))
+
+
+def _read_rows(store: Store, scope: Scope) -> list[RowTuple]:
+    condition, parameters = _condition(scope)
+    wanted = f"SELECT chain_id, seq FROM rows WHERE {condition}"
+    sql = (
+        "SELECT chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, toString(tenant) FROM rows "
+        f"WHERE (chain_id, seq) IN ({wanted}) OR (seq = 0 AND chain_id IN (SELECT chain_id FROM ({wanted}))) "
+        f"ORDER BY chain_id, seq LIMIT 1 BY chain_id, seq, row_hash {SETTINGS}"
+    )
+    return [tuple(row) for row in store.query(sql, parameters, binary=("env",))]
+
+
+def _condition(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition on `rows`, and its parameters."""
+    named: list[str] = []
+    if scope.case_id:
+        traces = "SELECT trace_id FROM rows WHERE case_id = {case:String} AND trace_id != ''"
+        named.append(f"(case_id = {{case:String}} OR (case_id = '' AND trace_id IN ({traces})))")
+    if scope.trace_id:
+        named.append("trace_id = {trace:String}")
+    if scope.since_ns is not None:
+        named.append("time >= fromUnixTimestamp64Nano({since:Int64})")
+    if scope.until_ns is not None:
+        named.append("time < fromUnixTimestamp64Nano({until:Int64})")
+    condition = " AND ".join(named) or "1"
+    events = f"SELECT event_id FROM rows WHERE {condition}"
+    condition = f"(({condition}) OR (parent_event_id != '' AND parent_event_id IN ({events})))"
+    parameters = {
+        "case": scope.case_id,
+        "trace": scope.trace_id.lower(),
+        "since": scope.since_ns or 0,
+        "until": scope.until_ns or 0,
+        "tenant": scope.tenant,
+    }
+    return (f"{condition} AND tenant = {{tenant:String}}" if scope.tenant else condition), parameters
+
+
+def _read_contents(store: Store, rows: Iterable[RowTuple]) -> dict[bytes, ContentRow]:
+    wanted = sorted({bytes.fromhex(ref) for row in rows for ref, _ in references(parse_envelope(row[4]))})
+    found: dict[bytes, ContentRow] = {}
+    for start in range(0, len(wanted), CHUNK):
+        refs = ", ".join(f"toFixedString(unhex('{ref.hex()}'), 32)" for ref in wanted[start : start + CHUNK])
+        sql = (
+            "SELECT ref, toString(class), toString(media), size, data, toString(key_id) FROM content "
+            f"WHERE ref IN ({refs}) LIMIT 1 BY ref {SETTINGS}"
+        )
+        for ref, content_class, media, size, data, key_id in store.query(sql, binary=("data",)):
+            found[ref] = ContentRow(ref, content_class, media, int(size), data, key_id)
+    return found
+
+
+def _content_files(contents: Mapping[bytes, ContentRow]) -> dict[str, bytes]:
+    index = {
+        ref.hex(): {"media": row.media, "class": row.content_class, "size": row.size}
+        | ({"state": "encrypted"} if row.key_id else {})
+        for ref, row in contents.items()
+        if row.content_class != "withheld"
+    }
+    plain = [row for row in contents.values() if not row.key_id and row.content_class != "withheld"]
+    return {"content.json": canonical_json(index), **{f"content/{row.ref.hex()}": row.data for row in plain}}
+
+
+def _prove(
+    store: Store,
+    rows: Sequence[RowTuple],
+    log: Sequence[LogRow],
+    checkpoints: Sequence[CheckpointRow],
+    receipts: Sequence[ReceiptRow],
+) -> tuple[set[int], dict[str, bytes]]:
+    """Return the sizes of the checkpoints in use, and the proof files."""
+    by_size = {row.size: row for row in checkpoints if row.size <= len(log)}
+    anchored = [row.size for row in receipts if row.size in by_size]
+    ends = sorted({max(anchored, default=0), max(by_size, default=0)} - {0})
+    tree = Tree([row.leaf_hash for row in log])
+    proofs: dict[str, bytes] = {}
+    sizes: set[int] = set()
+    trees = _SegmentTrees(store, log)
+    for row in rows:
+        segment = trees.of(row[0], row[1])
+        size = next((end for end in ends if segment is not None and segment.index < end), None)
+        if segment is None or size is None:
+            continue
+        sizes.add(size)
+        proofs[proof_name(row[0], row[1])] = segment.prove(row[1], log=tree, size=size, note=by_size[size].note)
+    return sizes, proofs
+
+
+class _SegmentTrees:
+    """Finds the sealed segment of a row, and reads its row hashes once."""
+
+    def __init__(self, store: Store, log: Sequence[LogRow]) -> None:
+        self._store = store
+        self._segments: dict[bytes, list[tuple[Segment, LogRow]]] = {}
+        self._trees: dict[int, SegmentTree | None] = {}
+        for row in log:
+            segment = _segment(row.entry)
+            if segment is not None:
+                self._segments.setdefault(segment.chain, []).append((segment, row))
+
+    def of(self, chain: bytes, seq: int) -> SegmentTree | None:
+        """Return the segment that seals a row; None when none does, or when its rows are not all there."""
+        for segment, row in self._segments.get(chain, ()):
+            if segment.first <= seq <= segment.last:
+                if row.index not in self._trees:
+                    self._trees[row.index] = self._read(segment, row)
+                return self._trees[row.index]
+        return None
+
+    def _read(self, segment: Segment, row: LogRow) -> SegmentTree | None:
+        sql = (
+            "SELECT DISTINCT seq, row_hash FROM rows WHERE "
+            f"chain_id = toFixedString(unhex('{segment.chain.hex()}'), 16)"
+            f" AND seq BETWEEN {segment.first} AND {segment.last} ORDER BY seq {SETTINGS}"
+        )
+        hashes = [row_hash for _, row_hash in self._store.query(sql)]
+        if len(hashes) != segment.last - segment.first + 1:
+            return None
+        return SegmentTree(segment, index=row.index, entry=row.entry, leaf_hashes=leaf_hashes(hashes))
+
+
+def _segment(entry: bytes) -> Segment | None:
+    try:
+        parsed = parse_entry(entry)
+        return as_segment(parsed) if parsed.type == "segment" else None
+    except ProofError:
+        return None
+
+
+def _receipt(row: ReceiptRow) -> dict[str, Any]:
+    return {"size": row.size, "kind": row.kind, "target": row.target, "receipt": b64encode(row.receipt).decode()}
+
+
+def export_line(row: RowTuple) -> bytes:
+    """Return a row as the JSON Lines export writes it (ledger.md section 8)."""
+    chain, seq, prev_hash, time_ns, env, env_hash, row_hash, _ = row
+    document = {
+        "chain": chain.hex(),
+        "seq": seq,
+        "prev_hash": prev_hash.hex(),
+        "time_ns": str(time_ns),
+        "env": env.decode("utf-8", "replace"),
+        "env_hash": env_hash.hex(),
+        "row_hash": row_hash.hex(),
+    }
+    return orjson.dumps(document)

@@ -1,0 +1,95 @@
+"""Makes an evidence bundle from an open store.
+
+Steps: collect, judge what is in the bundle by the verifier that ships in it, write the report, list, sign, pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.evidence.bundle import pack, seal_manifest
+from spanledger_exporter.evidence.collect import Scope, collect
+from spanledger_exporter.evidence.report import ReportFacts, render_report
+from spanledger_exporter.keys.key_ring import KeyRing
+from spanledger_exporter.ledger.note import Signer
+from spanledger_exporter.ledger.trust_root import SignedTrustRoot
+from spanledger_exporter.store.connection import Store
+from spanledger_exporter.verify import standalone
+
+README = """This is an evidence bundle of spanledger. To read it, open report.html in any browser.
+
+To check it, on any machine with Python 3.11 and the `cryptography` package, and without spanledger:
+
+    unzip -p bundle.zip verify.py > verify.py
+    python verify.py bundle.zip --trust-root SHA256
+
+Ask somebody you trust for the SHA-256, and not whoever gave you this bundle: whoever can choose the key can sign
+anything. verify.py says in plain words what was proved and what was not.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A finished bundle. `unsealed` counts rows without a proof."""
+
+    data: bytes
+    rows: int
+    contents: int
+    unsealed: int
+    pin: str
+    is_signed: bool
+
+
+def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_at: str) -> Bundle:
+    """Collect what `scope` names and return it as a zip. `created_at` is an ISO time in UTC."""
+    collected = collect(store, scope)
+    versions = keys.trust_root_versions() if keys is not None else []
+    root = keys.signed_root if keys is not None else None
+    signer = _signer(keys)
+    facts = {
+        "created_at": created_at,
+        "origin": root.root.origin if root else "",
+        "scope": scope.as_json(),
+        "rows": len(collected.rows),
+    }
+    files = {
+        **collected.files,
+        **{f"trust-root/{number:05}.json": data for number, data in enumerate(versions, 1)},
+        "verify.py": Path(standalone.__file__).read_bytes(),
+        "README.txt": README.encode(),
+    }
+    report = ReportFacts(
+        scope=scope.as_json(),
+        created_at=created_at,
+        origin=facts["origin"] if isinstance(facts["origin"], str) else "",
+        pin=root.pin if root else "",
+        checkpoints=_checkpoints(collected.files),
+    )
+    files["report.html"] = render_report(collected.rows, collected.contents, report).encode()
+    return Bundle(
+        data=pack(seal_manifest(files, facts, signer)),
+        rows=len(collected.rows),
+        contents=len(collected.contents),
+        unsealed=len(collected.rows) - collected.sealed_rows,
+        pin=_pin(root),
+        is_signed=signer is not None,
+    )
+
+
+def _checkpoints(files: dict[str, bytes]) -> Sequence[str]:
+    return [data.decode() for name, data in sorted(files.items()) if name.startswith("checkpoints/")]
+
+
+def _pin(root: SignedTrustRoot | None) -> str:
+    return root.pin if root else ""
+
+
+def _signer(keys: KeyRing | None) -> Signer | None:
+    """Return who signs the manifest; None where the private key is not on this machine."""
+    try:
+        return keys.signer() if keys is not None else None
+    except ConfigurationError:
+        return None
