@@ -21,7 +21,6 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from spanledger.invocation.content import content_attributes, content_values
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.metrics import Timing
 from spanledger_semconv import attributes as names
 from spanledger_semconv.invocation import Invocation, InvocationRequest, InvocationResult, Outcome, Usage
 
@@ -120,7 +119,13 @@ class Call:
             span.set_attributes(attributes)
             if result.error_type is not None:
                 span.set_status(Status(StatusCode.ERROR, result.error_message))
-        telemetry.metrics.record(request, result, Timing(duration_s, self.chunk_interval_s), self.context)
+        telemetry.metrics.note(
+            request,
+            result,
+            duration_s=duration_s,
+            chunk_interval_s=self.chunk_interval_s,
+            span=span.get_span_context(),
+        )
         if event is not None:
             telemetry.emit(event)
 

@@ -1,0 +1,314 @@
+"""Time that observing a call adds to it: nothing, the official instrumentor, and ours with the whole audit trail.
+
+The real OpenAI SDK talks to an in-process transport, so what is measured is the client side of a call and nothing else.
+Each variant runs in processes of its own, interleaved round by round, so that a busy machine slows all of them alike;
+figures are medians over the rounds of the median over the calls.
+
+- `none`: no instrumentation.
+- `official`: opentelemetry-instrumentation-genai-openai 1.3b0, content on spans.
+- `spanledger`: content on spans, intent and completion row with content in the spool on disk.
+All have a tracer provider with a batch processor and a meter provider with a reader; exporters drop what they get.
+
+    python tests/benchmarks/overhead.py               # a few minutes
+    python tests/benchmarks/overhead.py --rounds 3    # shorter
+    python tests/benchmarks/overhead.py --import-time # what importing and instrumenting costs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+OFFICIAL = "opentelemetry-instrumentation-genai-openai==1.3b0"
+VARIANTS = ("none", "official", "spanledger")
+SCENARIOS = {"chat": 600, "stream": 60, "async-stream": 60}  # scenario -> calls per process
+WARM_UP = 0.25  # of the calls, not measured
+CHUNKS = 200
+PROMPT_BYTES = 4096
+TARGETS = {"chat": 0.70, "stream": 0.15, "async-stream": 0.15}
+IMPORT_TARGET_MS = 60
+
+
+def main() -> int:
+    """Measure, print, and judge against the targets."""
+    arguments = _arguments()
+    if arguments.worker:
+        print(json.dumps(_work(arguments.worker, arguments.scenario)))
+        return 0
+    python = _environment(arguments.environment)
+    _print_machine(python)
+    if arguments.import_time:
+        return _import_time(python, arguments.rounds)
+    measured = _measure(python, arguments.rounds)
+    return _report(measured)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="processes per variant and scenario")
+    parser.add_argument("--environment", type=Path, help="an environment to keep and use again")
+    parser.add_argument("--import-time", action="store_true", help="measure imports instead of calls")
+    parser.add_argument("--worker", choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--scenario", choices=SCENARIOS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _environment(kept: Path | None) -> Path:
+    """Give a Python that has this project, the SDK and the official instrumentor."""
+    directory = kept or Path(tempfile.mkdtemp(prefix="overhead-"))
+    python = directory / "bin" / "python"
+    if not python.exists():
+        print(f"installing this project and {OFFICIAL} …", flush=True)
+        venv.create(directory, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "--editable", str(PROJECT), OFFICIAL, "openai"], check=True)
+    return python
+
+
+def _print_machine(python: Path) -> None:
+    versions = subprocess.run(
+        [str(python), "-c", "import importlib.metadata as m; print(*(p + ' ' + m.version(p) for p in "
+         "('openai', 'opentelemetry-sdk', 'opentelemetry-instrumentation-genai-openai', 'wrapt')), sep=', ')"],
+        check=True, capture_output=True, text=True,
+    ).stdout.strip()  # fmt: skip
+    print(f"{platform.platform()}, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}")
+    print(f"{versions}; load average {os.getloadavg()[0]:.1f}")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _measure(python: Path, rounds: int) -> dict[str, dict[str, list[float]]]:
+    measured: dict[str, dict[str, list[float]]] = {name: {variant: [] for variant in VARIANTS} for name in SCENARIOS}
+    for round_number in range(rounds):
+        for scenario in SCENARIOS:
+            for variant in VARIANTS:
+                measured[scenario][variant].append(_run_worker(python, variant, scenario))
+        print(f"\rround {round_number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return measured
+
+
+def _run_worker(python: Path, variant: str, scenario: str) -> float:
+    directory = tempfile.mkdtemp(prefix="overhead-spool-")
+    environment = {
+        **os.environ,
+        "SPANLEDGER_DIR": directory,
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "span_only",
+        "OTEL_SERVICE_NAME": "overhead",
+    }
+    try:
+        command = [str(python), __file__, "--worker", variant, "--scenario", scenario]
+        output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return float(json.loads(output.splitlines()[-1])["median_us"])
+
+
+def _report(measured: dict[str, dict[str, list[float]]]) -> int:
+    missed = 0
+    print(f"\n{'scenario':<14}{'none':>10}{'official':>12}{'spanledger':>12}{'ratio':>8}{'target':>8}")
+    for scenario, times in measured.items():
+        plain, official, ours = (statistics.median(times[variant]) for variant in VARIANTS)
+        ratio = (ours - plain) / (official - plain)
+        missed += ratio > TARGETS[scenario]
+        print(
+            f"{scenario:<14}{plain:>8.0f}µs{official - plain:>+10.0f}µs{ours - plain:>+10.0f}µs"
+            f"{ratio:>8.2f}{TARGETS[scenario]:>8.2f}"
+        )
+    print("added time, median of medians; ratio = ours / official")
+    return 1 if missed else 0
+
+
+# --- the measured process ---------------------------------------------------------------------------------------------
+
+
+def _work(variant: str, scenario: str) -> dict[str, float]:
+    """Run one variant of one scenario and give the median time of a call in microseconds."""
+    tracer_provider, meter_provider = _providers()
+    _instrument(variant, tracer_provider, meter_provider)
+    calls = SCENARIOS[scenario]
+    run: Callable[[int], list[float]] = {"chat": _chats, "stream": _streams, "async-stream": _async_streams}[scenario]
+    run(int(calls * WARM_UP))
+    return {"median_us": statistics.median(run(calls)) * 1e6}
+
+
+def _providers() -> tuple[Any, Any]:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Drop(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    tracer_provider = TracerProvider()
+    tracer_provider.add_span_processor(BatchSpanProcessor(Drop()))
+    return tracer_provider, MeterProvider(metric_readers=[InMemoryMetricReader()])
+
+
+def _instrument(variant: str, tracer_provider: Any, meter_provider: Any) -> None:
+    if variant == "official":
+        from opentelemetry.instrumentation.genai.openai import (  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
+            OpenAIInstrumentor as Official,
+        )
+
+        Official().instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+    elif variant == "spanledger":
+        from spanledger.openai import OpenAIInstrumentor
+        from spanledger_exporter.otel.install import install
+
+        if install(tracer_provider) is None:
+            raise SystemExit("expected the ledger to be installed, got none: see the log above")
+        OpenAIInstrumentor().instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+
+
+_MESSAGES = [
+    {"role": "system", "content": "You triage security alerts. " * 20},
+    {"role": "user", "content": "What happened here? " + "x" * (PROMPT_BYTES - 600)},
+]
+
+
+def _chats(calls: int) -> list[float]:
+    client = _client()
+    times: list[float] = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, temperature=0.2)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _streams(calls: int) -> list[float]:
+    client = _client()
+    times: list[float] = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        for _chunk in client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, stream=True, **_USAGE):
+            pass
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _async_streams(calls: int) -> list[float]:
+    import asyncio
+
+    async def run() -> list[float]:
+        client = _async_client()
+        times: list[float] = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            async for _chunk in await client.chat.completions.create(
+                model="gpt-4o-mini", messages=_MESSAGES, stream=True, **_USAGE
+            ):
+                pass
+            times.append(time.perf_counter() - start)
+        return times
+
+    return asyncio.run(run())
+
+
+_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
+
+
+def _client() -> Any:
+    import httpx2
+    from openai import OpenAI
+
+    return OpenAI(api_key="x", http_client=httpx2.Client(transport=httpx2.MockTransport(_answer)))
+
+
+def _async_client() -> Any:
+    import httpx2
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(api_key="x", http_client=httpx2.AsyncClient(transport=httpx2.MockTransport(_answer)))
+
+
+def _answer(request: Any) -> Any:
+    import httpx2
+
+    if b'"stream":true' in request.content:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_STREAM)
+    return httpx2.Response(200, headers={"content-type": "application/json"}, content=_WHOLE)
+
+
+_HEAD = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4o-mini-2024-07-18", "service_tier": "default"}
+_TOKENS = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
+_WHOLE = json.dumps(
+    {
+        **_HEAD,
+        "object": "chat.completion",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "A finding. " * 90}, "finish_reason": "stop"}
+        ],
+        "usage": _TOKENS,
+    }
+).encode()
+
+
+def _event(choices: list[Any], **more: Any) -> bytes:
+    return b"data: " + json.dumps({**_HEAD, "object": "chat.completion.chunk", "choices": choices, **more}).encode()
+
+
+_STREAM = b"\n\n".join(
+    [
+        *(_event([{"index": 0, "delta": {"role": "assistant", "content": "finding "}}]) for _ in range(CHUNKS)),
+        _event([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
+        _event([], usage=_TOKENS),
+        b"data: [DONE]\n\n",
+    ]
+)
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+_IMPORT = """
+import sys, time
+import opentelemetry.sdk.trace, opentelemetry.instrumentation.instrumentor, opentelemetry.sdk.metrics
+before = set(sys.modules)
+start = time.perf_counter()
+from spanledger.openai import OpenAIInstrumentor
+from spanledger.anthropic import AnthropicInstrumentor
+OpenAIInstrumentor().instrument(skip_dep_check=True)
+AnthropicInstrumentor().instrument(skip_dep_check=True)
+took = time.perf_counter() - start
+assert not {"openai", "anthropic", "chdb"} & set(sys.modules), "a client library was imported"
+print(took * 1000)
+"""
+
+
+def _import_time(python: Path, rounds: int) -> int:
+    """Print what importing and switching on both instrumentors adds to a process that has OpenTelemetry."""
+    times = [
+        float(subprocess.run([str(python), "-c", _IMPORT], check=True, capture_output=True, text=True).stdout)
+        for _ in range(max(rounds, 5))
+    ]
+    median = statistics.median(times)
+    print(f"importing and instrumenting adds {median:.0f} ms (target: under {IMPORT_TARGET_MS} ms), and imports no SDK")
+    return 0 if median < IMPORT_TARGET_MS else 1
+
+
+if __name__ == "__main__":
+    print(f"spanledger {version('spanledger')}", file=sys.stderr)
+    sys.exit(main())
