@@ -22,13 +22,15 @@ from typing import Any, Final
 
 from spanledger_exporter.errors import DataError, UsageError
 from spanledger_exporter.prompts.prompt_file import Prompt, version_key
-from spanledger_exporter.prompts.template import PREFIX_CHARACTERS, Template, normalised, parse_template
+from spanledger_exporter.prompts.template import PREFIX_LENGTHS, Template, normalised, parse_template
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.invocation import InvocationRequest
 
 FILE_NAME: Final = "prompts.json"
 SCHEMA: Final = "spanledger.prompts/1"
 LOOK_AGAIN_AFTER_S: Final = 1.0
+MAX_REMEMBERED: Final = 256
+MAX_REMEMBERED_CHARACTERS: Final = 8_192
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class PromptIndex:
         entries.sort(key=_preference, reverse=True)
         self._by_prefix: dict[str, list[_Entry]] = {}
         self._loose: list[_Entry] = []
+        self._known: dict[str, Prompt | None] = {}
         for entry in entries:
             place = self._by_prefix.setdefault(entry.template.prefix, []) if entry.template.prefix else self._loose
             place.append(entry)
@@ -113,8 +116,19 @@ class PromptIndex:
 
     def find_text(self, text: str) -> Prompt | None:
         """Return the prompt that can have made this text."""
-        text = normalised(text)
-        candidates = [*self._by_prefix.get(text[:PREFIX_CHARACTERS], ()), *self._loose]
+        if text in self._known:
+            return self._known[text]
+        found = self._look_up(normalised(text))
+        if len(text) <= MAX_REMEMBERED_CHARACTERS:  # system prompts come again and again
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            self._known[text] = found
+        return found
+
+    def _look_up(self, text: str) -> Prompt | None:
+        candidates = list(self._loose)
+        for length in PREFIX_LENGTHS:
+            candidates += self._by_prefix.get(text[:length], ())
         matching = [entry for entry in candidates if entry.template.matches(text)]
         return max(matching, key=_preference).prompt if matching else None
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MIN_FIXED_CHARACTERS: Final = 16
-PREFIX_CHARACTERS: Final = 8
+PREFIX_LENGTHS: Final = (48, 16, 8)
+"""Lengths by which templates are looked up: many begin with the same few words."""
 
 _OPTIONAL: Final = r"\{%-?\s*(?P<block>if|for)\b.*?\{%-?\s*end(?P=block)\s*-?%\}"
 _PLACEHOLDER: Final = re.compile(
@@ -46,9 +47,9 @@ class Template:
 
     @property
     def prefix(self) -> str:
-        """The first characters of every text that it makes; empty when they can be any."""
+        """The first characters of every text that it makes, as many as the longest fitting length; empty: can be any."""
         first = self.pieces[0] if self.pieces and self.is_anchored_at_start else ""
-        return first[:PREFIX_CHARACTERS] if len(first) >= PREFIX_CHARACTERS else ""
+        return next((first[:length] for length in PREFIX_LENGTHS if len(first) >= length), "")
 
     def matches(self, text: str) -> bool:
         """Say whether the template can have made `text` (normalised, see `normalised`)."""
