@@ -15,6 +15,7 @@ has, until a batch turns out to be all new.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -37,6 +38,9 @@ class Shipped:
     dead_letters: int = 0
     damages: int = 0
     batches: int = 0
+    lag_s: float = 0.0
+    """From the writing of the newest row to its confirmation."""
+
     chains: set[bytes] = field(default_factory=set[bytes])
 
     def count(self, batch: Batch, delivered: Delivered) -> None:
@@ -47,6 +51,19 @@ class Shipped:
         self.damages += len(batch.damages)
         self.batches += 1
         self.chains.update(row.chain_id for row in batch.rows[:1])
+        if batch.rows:
+            self.lag_s = max(0.0, (time.time_ns() - batch.rows[-1].time_ns) / 1e9)
+
+    def merge(self, part: Shipped) -> None:
+        """Count what `part` counted."""
+        self.rows += part.rows
+        self.contents += part.contents
+        self.dead_letters += part.dead_letters
+        self.damages += part.damages
+        self.batches += part.batches
+        self.chains |= part.chains
+        if part.batches:
+            self.lag_s = part.lag_s
 
 
 class ChainShipper:

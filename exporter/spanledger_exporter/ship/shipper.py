@@ -28,6 +28,7 @@ from spanledger_exporter.ship.chain_shipper import ChainShipper, Shipped
 from spanledger_exporter.ship.cleanup import SealedPositions, clean_up, spool_end
 from spanledger_exporter.ship.cursor import load_cursor, shipping
 from spanledger_exporter.ship.delivery import stored_heads
+from spanledger_exporter.ship.metrics import ShipMetrics
 from spanledger_exporter.spool.reader import ChainSpool, Position, chains
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
@@ -208,7 +209,7 @@ def _drain(shipper: SpoolShipper, store: Store, report: ShipReport, patience: _P
     busy_until = time.monotonic() + BUSY_PATIENCE_S
     while True:
         done = shipper.ship(store)
-        _merge(report.shipped, done.shipped)
+        report.shipped.merge(done.shipped)
         targets = {chain: end for chain, end in targets.items() if not _has_reached(shipper.settings, chain, end)}
         report.left = len(targets)
         if done.error is not None:
@@ -237,15 +238,6 @@ def _has_reached(settings: Settings, chain_id: bytes, end: Position) -> bool:
     return cursor.pending is None and cursor.position >= end
 
 
-def _merge(total: Shipped, part: Shipped) -> None:
-    total.rows += part.rows
-    total.contents += part.contents
-    total.dead_letters += part.dead_letters
-    total.damages += part.damages
-    total.batches += part.batches
-    total.chains |= part.chains
-
-
 class Shipper:
     """A background thread that keeps a spool directory shipped. Everything here may be called from any thread.
 
@@ -266,6 +258,7 @@ class Shipper:
         self._interval_s = interval_s
         self._each_cycle = each_cycle
         self._after_fork_state()
+        self._metrics = ShipMetrics(self)
         _SHIPPERS.add(self)
 
     def _after_fork_state(self) -> None:
@@ -362,7 +355,7 @@ class Shipper:
         wanted = self._wanted
         while True:
             done = shipper.ship(store, is_stopped=self._stopping.is_set)
-            _merge(self.totals, done.shipped)
+            self.totals.merge(done.shipped)
             if done.error is not None and not isinstance(done.error, (StoreRefusedError, RecordError)):
                 raise done.error
             backoff.succeeded()
