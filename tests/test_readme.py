@@ -24,7 +24,13 @@ import pytest
 from local_provider import LocalProvider
 
 ROOT = Path(__file__).resolve().parent.parent
-READMES = ["README.md", "semconv/README.md", "instrumentation/README.md", "exporter/README.md"]
+READMES = [
+    "README.md",
+    "semconv/README.md",
+    "instrumentation/README.md",
+    "instrumentation/API.md",
+    "exporter/README.md",
+]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 STATUS = re.compile(r"#\s*exit status (\d+)\s*$")
 TIMEOUT_S = 120

@@ -47,7 +47,7 @@ class Template:
 
     @property
     def prefix(self) -> str:
-        """The first characters of every text that it makes, as many as the longest fitting length; empty: can be any."""
+        """The first characters of every text that it makes, of the longest length that fits; empty: can be any."""
         first = self.pieces[0] if self.pieces and self.is_anchored_at_start else ""
         return next((first[:length] for length in PREFIX_LENGTHS if len(first) >= length), "")
 
