@@ -84,6 +84,18 @@ class Archive(Protocol):
         ...
 
 
+@runtime_checkable
+class Notary(Protocol):
+    """An anchor that keeps nothing we could read back, but whose receipts prove themselves."""
+
+    kind: str
+    target: str
+
+    def confirm(self, note: str, receipt: str) -> str:
+        """Verify a receipt over a checkpoint's note and say what it proves. Raises AnchorError."""
+        ...
+
+
 def checkpoint_name(size: int) -> str:
     """Return the name of a checkpoint: twenty digits, so that names sort like sizes."""
     return f"{size:020}"

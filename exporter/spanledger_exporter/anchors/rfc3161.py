@@ -52,6 +52,14 @@ class Rfc3161Anchor:
             raise AnchorError(f"expected a good timestamp from {self.target}, got: {error}") from error
         return b64encode(data).decode()
 
+    def confirm(self, note: str, receipt: str) -> str:
+        """Verify a receipt offline and say when the note existed."""
+        try:
+            moment = verify_timestamp(parse_receipt(receipt), note.encode(), roots=self._roots)
+        except ProofError as error:
+            raise AnchorError(str(error)) from error
+        return f"existed at {moment.isoformat()}"
+
     def _post(self, body: bytes) -> bytes:
         headers = {"Content-Type": "application/timestamp-query"}
         request = urllib.request.Request(self.target, data=body, headers=headers, method="POST")  # noqa: S310 - checked

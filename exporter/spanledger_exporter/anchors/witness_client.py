@@ -15,11 +15,13 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from spanledger_exporter.anchors.anchor import TIMEOUT_S, AnchorConflictError, AnchorError, Submission
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.ledger.checkpoint import parse_size
+from spanledger_exporter.ledger.cosignature import cosignature_time_s
 from spanledger_exporter.ledger.note import (
     COSIGNATURE_V1,
     VerifierKey,
@@ -63,9 +65,14 @@ class WitnessAnchor:
             )
         if status != HTTPStatus.OK:
             raise AnchorError(f"expected witness {self.target} to cosign, got {status}: {text.strip()[:300]}")
-        line = self._verified(text, submission)
+        line = self._verified(text, submission.note)
         self._old_size = submission.size
         return line
+
+    def confirm(self, note: str, receipt: str) -> str:
+        """Verify a cosignature and say when the witness gave it."""
+        line = parse_signature_line(self._verified(receipt, note).removesuffix("\n"))
+        return f"cosigned at {datetime.fromtimestamp(cosignature_time_s(line), UTC).isoformat()}"
 
     def _ask(self, submission: Submission) -> tuple[int, str]:
         old_size = min(self._old_size, submission.size)
@@ -87,8 +94,8 @@ class WitnessAnchor:
         except ProofError as error:
             raise AnchorError(f"expected a size from witness {self.target}, got: {error}") from error
 
-    def _verified(self, text: str, submission: Submission) -> str:
-        note = parse_note(submission.note)
+    def _verified(self, text: str, note_text: str) -> str:
+        note = parse_note(note_text)
         mine = (self.key.name, self.key.key_id)
         try:
             lines = [parse_signature_line(line) for line in text.split("\n") if line]

@@ -1,0 +1,185 @@
+"""One look at a ledger: whether it is still the one that was seen last time, and whether all is on time.
+
+ 1  Checkpoints, log and anchors, as `verify` judges them (steps 1 to 5 there), the remembered checkpoint included.
+ 2  Receipts of timestamps and witnesses over the newest checkpoint, verified again.
+ 3  Table definitions, mutations and patch parts.
+ 4  Lateness: rows without a seal, and anchors without the newest checkpoint, for longer than `max_age_s`.
+
+With `is_full`, everything that `verify` does takes the place of 1 and 3.
+
+Rules
+- Anchors are read before the store: what the sealer publishes meanwhile then looks new, not missing.
+- Nothing is written. The findings have the shape of a verdict, so that scripts read both alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Notary
+from spanledger_exporter.config import Settings
+from spanledger_exporter.store.connection import Store
+from spanledger_exporter.verify.anchored import compare_with_store, read_anchors, review_anchors
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
+from spanledger_exporter.verify.local import read_spool
+from spanledger_exporter.verify.log_review import LogView, review_log
+from spanledger_exporter.verify.source import AnchoredState
+from spanledger_exporter.verify.store_source import StoreSource, existing_tables
+from spanledger_exporter.verify.table_review import review_tables
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Findings, Verdict
+from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
+
+MAX_AGE_S = 900.0
+
+
+@dataclass(slots=True)
+class Measures:
+    """Figures of one look; ages in seconds, None where there is nothing to measure."""
+
+    log_size: int = 0
+    unsealed_rows: int = 0
+    checkpoint_age_s: float | None = None
+    anchor_age_s: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    verdict: Verdict
+    measures: Measures
+
+
+def look(
+    store: Store,
+    *,
+    settings: Settings,
+    trust: Trust,
+    anchors: Sequence[Anchor],
+    remembered: Sequence[KnownCheckpoint] = (),
+    is_full: bool = False,
+    max_age_s: float = MAX_AGE_S,
+    clock_s: Callable[[], float] = time.time,
+) -> Look:
+    """Look at the ledger once. Raises StoreError when it cannot be read."""
+    anchored = read_anchors(anchors)
+    findings, measures = Findings(), Measures()
+    tables = existing_tables(store)
+    if not {"rows", "log", "checkpoints", "anchors"} <= tables:
+        findings.unverifiable("completeness", f"the ledger's tables are not all there: {', '.join(sorted(tables))}")
+        return Look(findings.verdict(), measures)
+    source = StoreSource(store)
+    if is_full:
+        verify_ledger(
+            source,
+            Surroundings(trust, anchored, read_spool(settings), remembered, is_local=settings.is_embedded),
+            findings,
+            review=lambda view, found: review_tables(store, source.tables, view.acts, found),
+        )
+        view = review_log(source.log(), Findings())
+    else:
+        view = _review(store, source, trust, anchored, remembered, findings)
+    _review_receipts(store, anchors, findings)
+    _measure(store, view, measures, now_s=clock_s())
+    _review_lateness(store, anchors, measures, findings, max_age_s=max_age_s)
+    return Look(findings.verdict(), measures)
+
+
+def _review(  # noqa: PLR0917 - private, called once
+    store: Store,
+    source: StoreSource,
+    trust: Trust,
+    anchored: AnchoredState,
+    remembered: Sequence[KnownCheckpoint],
+    findings: Findings,
+) -> LogView:
+    rows = source.checkpoints()
+    stored = review_stored(rows, trust, findings)
+    held = review_anchors(anchored, trust, findings)
+    view = review_log(source.log(), findings)
+    findings.newest = compare_with_log(stored, view, findings)
+    compare_with_log(remembered, view, findings)
+    compare_with_log(held, view, findings)
+    compare_with_store(
+        held,
+        stored_sizes={row.size for row in rows},
+        held=anchored.held,
+        receipts=source.receipts(),
+        findings=findings,
+    )
+    review_tables(store, source.tables, view.acts, findings)
+    return view
+
+
+def _review_receipts(store: Store, anchors: Sequence[Anchor], findings: Findings) -> None:
+    for anchor in anchors:
+        if not isinstance(anchor, Notary):
+            continue
+        newest = _newest_receipt(store, anchor)
+        if newest is None:
+            continue
+        receipt, note = newest
+        try:
+            anchor.confirm(note, receipt)
+        except AnchorError as error:
+            findings.tampered(
+                "anchoring", f"the newest receipt of {anchor.kind} {anchor.target} does not hold: {error}"
+            )
+        else:
+            findings.count("anchoring", confirmed_receipts=1)
+
+
+def _newest_receipt(store: Store, anchor: Anchor) -> tuple[str, str] | None:
+    where = {"kind": anchor.kind, "target": anchor.target}
+    found = store.query(
+        "SELECT size, receipt FROM anchors WHERE kind = {kind:String} AND target = {target:String} "
+        "ORDER BY size DESC LIMIT 1",
+        where,
+    )
+    if not found:
+        return None
+    notes = store.query(f"SELECT note FROM checkpoints WHERE size = {int(found[0][0])} LIMIT 1")
+    return (str(found[0][1]), str(notes[0][0])) if notes else None
+
+
+def _measure(store: Store, view: LogView, measures: Measures, *, now_s: float) -> None:
+    stored = dict(store.query("SELECT chain_id, max(seq) + 1 FROM rows GROUP BY chain_id"))
+    sealed = {chain: view.covered_through(chain, view.size) + 1 for chain in stored}
+    measures.log_size = view.size
+    measures.unsealed_rows = sum(max(count - sealed[chain], 0) for chain, count in stored.items())
+    newest = store.query("SELECT max(created_at), count() FROM checkpoints")
+    if newest[0][1]:
+        measures.checkpoint_age_s = _age_s(newest[0][0], now_s)
+    for kind, target, at in store.query("SELECT kind, target, max(created_at) FROM anchors GROUP BY kind, target"):
+        measures.anchor_age_s[kind, target] = _age_s(at, now_s)
+
+
+def _age_s(moment: datetime, now_s: float) -> float:
+    return max(now_s - moment.timestamp(), 0.0)
+
+
+def _review_lateness(
+    store: Store, anchors: Sequence[Anchor], measures: Measures, findings: Findings, *, max_age_s: float
+) -> None:
+    age_s = measures.checkpoint_age_s
+    if measures.unsealed_rows and (age_s is None or age_s > max_age_s):
+        since = "ever" if age_s is None else f"{age_s:.0f} s"
+        findings.incomplete(
+            "coverage", f"{measures.unsealed_rows} rows are not sealed, no checkpoint for {since}: does a sealer run?"
+        )
+    receipts: Mapping[tuple[str, str], int] = {
+        (kind, target): size
+        for kind, target, size in store.query("SELECT kind, target, max(size) FROM anchors GROUP BY kind, target")
+    }
+    newest = int(store.query("SELECT max(size) FROM checkpoints")[0][0])
+    for anchor in anchors:
+        size = receipts.get((anchor.kind, anchor.target), 0)
+        if size < newest and age_s is not None and age_s > max_age_s:
+            reason = (
+                f"anchor {anchor.kind} {anchor.target} has size {size} of {newest}, for {age_s:.0f} s: see `anchor`"
+            )
+            findings.incomplete("anchoring", reason)
