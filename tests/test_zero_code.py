@@ -108,17 +108,25 @@ def test_each_call_is_an_intent_and_a_completion_whatever_the_sampling(applicati
     assert {call["capture"]["sampled"] for call in calls} == {sampler == "always_on"}
 
 
-def test_the_cost_follows_the_service_tier_that_served_the_call(
-    application: Application, provider: LocalProvider
-) -> None:
-    """Half the price in a batch, and none at all where the list does not know the tier."""
-    for tier in ("standard", "batch", "unheard-of"):
-        usage = {**anthropic_wire.message_usage(1000, 100), "service_tier": tier}
-        provider.enqueue(Reply(body=anthropic_wire.message(usage=usage)))
-    application.run(f"for _ in range(3):\n{_indented(ASK_ANTHROPIC)}")
-    standard, batch, unknown = (call.get("cost") for call in application.calls() if "outcome" in call)
-    assert float(batch["usd"]) == pytest.approx(float(standard["usd"]) / 2)  # type: ignore[index]
-    assert unknown is None
+def test_the_cost_follows_how_the_call_was_served(application: Application, provider: LocalProvider) -> None:
+    """Half the price in a batch, more at high speed, and none where a part of the bill has no known price."""
+    advised = {"type": "advisor_message", "model": "claude-opus-5", "input_tokens": 9, "output_tokens": 9}
+    ways: list[dict[str, Any]] = [
+        {"service_tier": "standard"},
+        {"service_tier": "batch"},
+        {"service_tier": "standard", "speed": "fast"},
+        {"service_tier": "unheard-of"},
+        {"service_tier": "standard", "iterations": [advised]},
+    ]
+    for way in ways:
+        usage = {**anthropic_wire.message_usage(1000, 100), **way}
+        provider.enqueue(Reply(body=anthropic_wire.message(model="claude-opus-5", usage=usage)))
+    application.run(f"for _ in range({len(ways)}):\n{_indented(ASK_ANTHROPIC)}")
+    costs = [call.get("cost", {}).get("usd") for call in application.calls() if "outcome" in call]
+    standard, batch, fast = (float(usd) for usd in costs[:3])
+    assert batch == pytest.approx(standard / 2)
+    assert fast > standard
+    assert costs[3:] == [None, None]
 
 
 ASK_ANTHROPIC = """

@@ -421,6 +421,10 @@ ANTHROPIC_REQUEST_SERVICE_TIER: Final = "anthropic.request.service_tier"
 """Service tier that was asked for."""
 ANTHROPIC_RESPONSE_SERVICE_TIER: Final = "anthropic.response.service_tier"
 """Service tier that served the call; decides the price."""
+ANTHROPIC_REQUEST_SPEED: Final = "anthropic.request.speed"
+"""Speed that was asked for."""
+ANTHROPIC_RESPONSE_SPEED: Final = "anthropic.response.speed"
+"""Speed at which the call was served; `fast` has a price of its own."""
 ANTHROPIC_THINKING_TYPE: Final = "anthropic.thinking.type"
 """How thinking was asked for."""
 ANTHROPIC_THINKING_BUDGET_TOKENS: Final = "anthropic.thinking.budget_tokens"
@@ -471,7 +475,9 @@ CLEAR: Final = frozenset(
         ANTHROPIC_MESSAGE_STOP_REASON,
         ANTHROPIC_REQUEST_ID,
         ANTHROPIC_REQUEST_SERVICE_TIER,
+        ANTHROPIC_REQUEST_SPEED,
         ANTHROPIC_RESPONSE_SERVICE_TIER,
+        ANTHROPIC_RESPONSE_SPEED,
         ANTHROPIC_THINKING_BUDGET_TOKENS,
         ANTHROPIC_THINKING_TYPE,
         AWS_BEDROCK_GUARDRAIL_ID,

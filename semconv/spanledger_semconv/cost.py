@@ -59,6 +59,9 @@ OTHER_COUNTS: Final[Mapping[str, str]] = {
 }
 """Keys of `Usage.other` that the price list can price, and its names for them."""
 
+OTHER_MODELS: Final = ("advisor_input", "advisor_output")
+"""Keys of `Usage.other` for tokens of another model: a bill that leaves them out would be wrong."""
+
 _PLAIN: Final = frozenset(
     {
         "input_mtok",
@@ -161,6 +164,8 @@ def price(
     (`flex`, `priority`, `batch`, `fast`, …).
     """
     if not model or usage is None or usage.input_tokens is None:
+        return None
+    if usage.other and any(usage.other.get(key) for key in OTHER_MODELS):
         return None
     found = _find(provider, model, (service_tier or "").lower(), time_ns // _NANOSECONDS)
     if found is None:

@@ -91,6 +91,35 @@ def test_input_tokens_include_what_the_cache_read_and_wrote(
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_compaction_is_billed_and_counted(
+    client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded, *, stream: bool
+) -> None:
+    """Anthropic's totals leave it out; ours do not, and what an advisor model used stays apart."""
+    counts = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    usage = {
+        **anthropic_wire.message_usage(10, 5),
+        "iterations": [
+            {"type": "compaction", "input_tokens": 1000, "output_tokens": 50, **counts},
+            {"type": "message", "input_tokens": 10, "output_tokens": 5, **counts},
+            {"type": "advisor_message", "model": "claude-opus-5", "input_tokens": 7, "output_tokens": 3, **counts},
+        ],
+    }
+    provider.enqueue(Reply(body=anthropic_wire.message(usage=usage)))
+    answer: Any = client.beta.messages.create(**CALL, stream=stream)
+    if stream:
+        list(answer)
+    counted = recorded.result.usage
+    assert counted
+    assert (counted.input_tokens, counted.output_tokens) == (1010, 55)
+    assert counted.other == {
+        "compaction_input": 1000,
+        "compaction_output": 50,
+        "advisor_input": 7,
+        "advisor_output": 3,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_every_kind_of_output_block_is_a_part(
     client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded, *, stream: bool
 ) -> None:

@@ -62,7 +62,8 @@ def _cost(
         return orjson.Fragment(canonical_json({name: facts.get(key) for name, key in _STATED.items()}))
     if result.usage is None:
         return None
-    served = _first(facts, _SERVED_TIERS)
+    is_fast = facts.get(keys.ANTHROPIC_RESPONSE_SPEED) == _FAST
+    served = _FAST if is_fast else _first(facts, _SERVED_TIERS)
     tier = served or _first(facts, _REQUESTED_TIERS)
     model = result.model or request.model
     known = cost.price(request.provider, model, result.usage, service_tier=tier, time_ns=time_ns)
@@ -78,6 +79,7 @@ def _first(facts: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     return next((str(facts[name]) for name in names if facts.get(name)), None)
 
 
+_FAST: Final = "fast"  # Anthropic's other speed has a price of its own, whatever the tier is called
 _SERVED_TIERS: Final = (keys.OPENAI_RESPONSE_SERVICE_TIER, keys.ANTHROPIC_RESPONSE_SERVICE_TIER)
 _REQUESTED_TIERS: Final = (keys.OPENAI_REQUEST_SERVICE_TIER, keys.ANTHROPIC_REQUEST_SERVICE_TIER)
 _STATED: Final = {

@@ -81,7 +81,7 @@ class MessageReducer:
             stop_reason=self._stop_reason or ("error" if outcome == "incomplete" else None),
             content=[self._block(index) for index in sorted(self._blocks)],
             usage=read_usage(self._usage),
-            service_tier=self._usage.get("service_tier"),
+            served=self._usage,
         )
 
     def _block(self, index: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ _PLAIN_ATTRIBUTES = {
     "top_p": names.GEN_AI_REQUEST_TOP_P,
     "top_k": names.GEN_AI_REQUEST_TOP_K,
     "service_tier": names.ANTHROPIC_REQUEST_SERVICE_TIER,
+    "speed": names.ANTHROPIC_REQUEST_SPEED,
 }
 _LEFT_OUT = frozenset({"Omit", "NotGiven"})
 
