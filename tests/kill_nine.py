@@ -2,9 +2,9 @@
 
     python tests/kill_nine.py --rounds 1000
 
-A zygote process has everything imported and instrumented; for each round it forks a child that calls the local provider
-in a loop with the real OpenAI SDK, each call with a text of its own, until SIGKILL meets it somewhere: before the intent
-row, while it is written, on the wire, while the answer's row is written. Nothing in the child knows about the kill.
+A zygote process has everything imported and instrumented; for each round it forks a child that calls the local
+provider in a loop with the real OpenAI SDK, each call with a text of its own, until SIGKILL meets it somewhere: before
+the intent row, while it is written, on the wire, while the answer's row is written. The child knows of no kill.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "examples")]
 
-from local_provider import LocalProvider
-from spools import SpooledChain, read_spool, settings_for
+from local_provider import LocalProvider  # noqa: E402 - runs as a script too, with the path set above
+from spools import SpooledChain, read_spool, settings_for  # noqa: E402 - as above
 
 ZYGOTE = """
 import os, sys

@@ -1,5 +1,6 @@
 """kill -9 in the middle of real calls; `python tests/kill_nine.py --rounds 1000` is the long mode."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_no_event_is_recorded_twice(outcome: Outcome) -> None:
 def test_every_chain_but_the_first_names_the_one_that_was_killed_before_it(outcome: Outcome) -> None:
     """Chains verify one by one (reading them did that), and together they form one line through all restarts."""
     begun = [chain for chain in outcome.chains if chain.rows]
-    for before, chain in zip(begun, begun[1:], strict=False):
+    for before, chain in itertools.pairwise(begun):
         predecessor = chain.envelopes[0]["chain"]["predecessor"]
         last = before.rows[-1]
         assert predecessor["relation"] == "restart"
