@@ -13,6 +13,7 @@ from spanledger_exporter.normalise.dialects.span_facts import (
     SpanFacts,
     as_list,
     mapping,
+    media_part,
     parsed,
     part_of,
     rename,
@@ -151,7 +152,7 @@ def _block(item: Any) -> dict[str, Any]:
     if kind == "tool_result":
         return part_of(block, "tool_call_response", tool_use_id="id", content="response")
     if kind == "image_url":
-        return {"type": "uri", "modality": "image", "uri": str(mapping(block["image_url"]).get("url", ""))}
+        return media_part(str(mapping(block["image_url"]).get("url", "")), "image")
     return block if kind else {"type": "json", "content": block}
 
 

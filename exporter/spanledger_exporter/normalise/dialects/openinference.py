@@ -15,6 +15,7 @@ from spanledger_exporter.normalise.dialects.span_facts import (
     SpanFacts,
     as_list,
     mapping,
+    media_part,
     object_at,
     parsed,
     part_of,
@@ -58,6 +59,14 @@ _NAMES = {
     "session.id": keys.SPANLEDGER_SESSION_ID,
     "user.id": keys.SPANLEDGER_USER_ID,
 }
+_PROVIDERS = {
+    "aws": "aws.bedrock",
+    "azure": "azure.ai.openai",
+    "google": "gcp.gen_ai",
+    "mistralai": "mistral_ai",
+    "vertexai": "gcp.vertex_ai",
+    "xai": "x_ai",
+}
 _PARAMETERS = {
     "model": keys.GEN_AI_REQUEST_MODEL,
     "model_name": keys.GEN_AI_REQUEST_MODEL,
@@ -84,8 +93,11 @@ def rewrite(_facts: SpanFacts, attributes: dict[str, Any], _events: list[SpanEve
     """Turn OpenInference's attributes into the current conventions."""
     kind = str(attributes["openinference.span.kind"]).upper()
     rename(attributes, _NAMES)
-    if attributes.get(keys.GEN_AI_PROVIDER_NAME) == attributes.get("llm.system"):
+    provider = attributes.get(keys.GEN_AI_PROVIDER_NAME)
+    if provider == attributes.get("llm.system"):
         attributes.pop("llm.system", None)
+    if isinstance(provider, str):
+        attributes[keys.GEN_AI_PROVIDER_NAME] = _PROVIDERS.get(provider, provider)
     _take_operation(attributes, kind)
     _take_parameters(attributes)
     _read_answer(attributes)
@@ -184,17 +196,8 @@ def _content(item: dict[str, Any]) -> dict[str, Any]:
         inner = mapping(mapping(part.get(modality)).get(modality))
         if "url" in inner:
             del part[modality]
-            return {**part, **_media(str(inner.pop("url")), modality), **inner}
+            return {**part, **media_part(str(inner.pop("url")), modality), **inner}
     return {**part, "type": kind}
-
-
-def _media(url: str, modality: str) -> dict[str, Any]:
-    """Return a `blob` for a data URL, a `uri` for any other."""
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime_type = head.removeprefix("data:").removesuffix(";base64")
-        return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": data}
-    return {"type": "uri", "modality": modality, "uri": url}
 
 
 def _tool_call(item: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from spanledger_exporter.normalise.dialects.span_facts import (
     SpanFacts,
     as_list,
     mapping,
+    media_part,
     parsed,
     part_of,
     rename,
@@ -128,7 +129,7 @@ def _part(item: Any) -> dict[str, Any]:
         return part_of(part, "text", text="content")
     url = mapping(part.get("image_url")).get("url")
     if part.get("type") == "image_url" and isinstance(url, str):
-        return {"type": "uri", "modality": "image", "uri": url}
+        return media_part(url, "image")
     return part if "type" in part else {"type": "json", "content": item}
 
 

@@ -105,6 +105,15 @@ def part_of(block: Mapping[str, Any], kind: str, **renamed: str) -> dict[str, An
     return {"type": kind} | {renamed.get(key, key): value for key, value in block.items() if key != "type"}
 
 
+def media_part(url: str, modality: str) -> dict[str, Any]:
+    """Return a `blob` for a data URL, a `uri` for any other."""
+    head, comma, data = url.partition(",")
+    if comma and head.startswith("data:") and head.endswith(";base64"):
+        mime_type = head.removeprefix("data:").removesuffix(";base64")
+        return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": data}
+    return {"type": "uri", "modality": modality, "uri": url}
+
+
 def as_list(value: Any) -> list[Any]:
     """Return a list's items, nothing for None, and any other value as the only item."""
     if value is None:
