@@ -1,4 +1,4 @@
-"""Servers that fork their workers: gunicorn with and without preload, uvicorn, Celery. Every request is in the ledger."""
+"""Servers that fork their workers: gunicorn with and without preload, uvicorn, Celery. Nothing they serve is missed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ from application import call
 
 app = Celery("tasks", broker="filesystem://", backend="file:///%(directory)s/results")
 app.conf.broker_transport_options = {
-    "data_folder_in": "%(directory)s/queue", "data_folder_out": "%(directory)s/queue", "control_folder": "%(directory)s/control",
+    "data_folder_in": "%(directory)s/queue",
+    "data_folder_out": "%(directory)s/queue",
+    "control_folder": "%(directory)s/control",
 }
 
 @app.task
