@@ -113,6 +113,30 @@ def test_text_that_had_arrived_before_the_caller_left_is_kept(client: anthropic.
     assert usage_of(recorded) == INPUT_ONLY
 
 
+def test_a_raw_stream_left_early_reports_the_bytes_that_were_read(
+    client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded
+) -> None:
+    """The caller took lines and left; nothing beyond them had arrived."""
+    provider.enqueue(Reply(hold_after_events=4))
+    with client.messages.with_streaming_response.create(**CALL, stream=True) as response:
+        for line in response.iter_lines():
+            if "content_block_delta" in line:
+                break
+    assert recorded.result.outcome == "cancelled"
+    assert usage_of(recorded) == INPUT_ONLY
+
+
+def test_a_raw_response_that_nobody_reads_ends_when_it_is_dropped(
+    client: anthropic.Anthropic, recorded: Recorded
+) -> None:
+    """As with a stream."""
+    response = client.messages.with_raw_response.create(**CALL, stream=True)
+    assert recorded.spans == []
+    del response
+    gc.collect()
+    assert recorded.result.outcome == "cancelled"
+
+
 def test_a_stream_left_after_its_end_is_complete(client: anthropic.Anthropic, recorded: Recorded) -> None:
     """Everything had been said; only the loop was not drained."""
     with client.messages.create(**CALL, stream=True) as stream:

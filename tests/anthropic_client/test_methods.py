@@ -1,6 +1,8 @@
 """Every way to ask for a message leaves exactly one span with usage, and the caller gets what the SDK gives."""
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -120,6 +122,19 @@ async def async_raw_response_unparsed(client: anthropic.AsyncAnthropic) -> str:
     return TEXT
 
 
+async def async_raw_response_stream(client: anthropic.AsyncAnthropic) -> str:
+    """`with_raw_response.create(stream=True)`, parsed into a stream."""
+    response = await client.messages.with_raw_response.create(**CALL, stream=True)
+    return text_of_events([event async for event in await response.parse()])
+
+
+async def async_streaming_response_json(client: anthropic.AsyncAnthropic) -> str:
+    """`with_streaming_response.create`, read as JSON."""
+    async with client.messages.with_streaming_response.create(**CALL) as response:
+        body: Any = await response.json()
+    return str(body["content"][0]["text"])
+
+
 async def async_streaming_response(client: anthropic.AsyncAnthropic) -> str:
     """`with_streaming_response.create`, parsed."""
     async with client.messages.with_streaming_response.create(**CALL) as response:
@@ -163,7 +178,9 @@ ASYNC_METHODS: list[Callable[[anthropic.AsyncAnthropic], Awaitable[str]]] = [
     async_stream_helper,
     async_beta_stream,
     async_raw_response_unparsed,
+    async_raw_response_stream,
     async_streaming_response,
+    async_streaming_response_json,
     async_streaming_response_lines,
 ]
 
@@ -236,6 +253,43 @@ def test_counting_tokens_is_no_inference(client: anthropic.Anthropic, recorded: 
     client.messages.count_tokens(model=MODEL, messages=CALL["messages"])
     assert recorded.handed_over == []
     assert recorded.with_usage == []
+
+
+def test_a_client_for_another_platform_is_recorded_under_that_platform(
+    provider: LocalProvider, recorded: Recorded
+) -> None:
+    """Vertex rewrites the address later; the local provider does not know it, and the answer is an error."""
+    with (
+        anthropic.AnthropicVertex(
+            base_url=provider.url, access_token="local", project_id="p", region="europe-west1", max_retries=0
+        ) as client,
+        pytest.raises(anthropic.NotFoundError),
+    ):
+        client.messages.create(**CALL)
+    assert "/publishers/anthropic/models/" in provider.requests[0].path
+    assert recorded.attributes["gen_ai.provider.name"] == "gcp.vertex_ai"
+    assert recorded.result.outcome == "error"
+
+
+def test_a_request_without_a_method_of_the_sdk_is_recorded_too(client: anthropic.Anthropic, recorded: Recorded) -> None:
+    """`client.post` is what a user takes for a parameter that the SDK does not know yet."""
+    answer = client.post("/v1/messages", body=dict(CALL), cast_to=dict[str, object])
+    assert answer["id"] == "msg_local"
+    assert recorded.attributes["gen_ai.usage.output_tokens"] == 6
+
+
+def test_nothing_is_imported_before_the_application_imports_it() -> None:
+    """The SDK takes more than half a second; only who uses it pays for it, and is recorded all the same."""
+    program = (
+        "import sys\n"
+        "from spanledger.anthropic import AnthropicInstrumentor\n"
+        "AnthropicInstrumentor().instrument(skip_dep_check=True)\n"
+        "assert not {'anthropic', 'httpx2', 'opentelemetry.sdk'} & set(sys.modules)\n"
+        "import anthropic\n"
+        "print(hasattr(anthropic.Anthropic.request, '__wrapped__'))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "True\n"
 
 
 def test_the_sdk_looks_the_same_from_outside(client: anthropic.Anthropic) -> None:
