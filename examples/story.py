@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,9 +52,9 @@ print(f"changed: chain {chain.lower()} row {seq}")
 def main() -> int:
     """Tell the story; the exit status says whether it went as it should."""
     arguments = parse_arguments()
-    with ledger_directory(arguments.keep) as ledger, provider(is_live=arguments.live) as provider_variables:
-        story = Story({**os.environ, **provider_variables, **settings(ledger)})
-        story.tell()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `python3 examples | head` ends quietly
+    with ledger_directory(arguments.keep) as ledger, provider(is_live=arguments.live) as local:
+        Story({**os.environ, **(local.environment if local else {}), **settings(ledger)}, local).tell()
         if arguments.keep:
             print(f"\nThe ledger is in {ledger}: try `SPANLEDGER_DIR={arguments.keep} spanledger doctor`.")
     return 0
@@ -62,13 +63,16 @@ def main() -> int:
 class Story:
     """Runs the steps, in one environment."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], local: LocalProvider | None) -> None:
         self.environment = environment
+        self.local = local
 
     def tell(self) -> None:
         """Run the whole story."""
         heading("1. An ordinary application triages two security alerts; its code does not mention spanledger")
         self.run("opentelemetry-instrument", "--traces_exporter", "spanledger", "python", "examples/triage_app.py")
+        if self.local:
+            print(f"\nThe provider got {len(self.local.requests)} requests: one was answered HTTP 429, and sent again.")
         heading("2. Its calls go from the spool to ClickHouse (embedded here), and are sealed")
         self.run("spanledger", "ship")
         self.run("spanledger", "seal")
@@ -117,19 +121,19 @@ def settings(ledger: Path) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def provider(*, is_live: bool) -> Generator[Mapping[str, str]]:
-    """Yield the variables that lead the SDKs to a provider: the local one, or the real ones."""
+def provider(*, is_live: bool) -> Generator[LocalProvider | None]:
+    """Run the local provider; with `is_live` the SDKs talk to the real ones, whose keys must be there."""
     if is_live:
         if not any(os.environ.get(key) for key in KEYS):
             raise SystemExit(
                 f"expected {' or '.join(KEYS)} to be set for --live, got neither: set one, or leave --live out"
             )
-        yield {}
+        yield None
         return
     title = json.loads(TRANSCRIPT.read_text(encoding="utf-8"))["title"]
     print(f"A local provider answers from {TRANSCRIPT.relative_to(EXAMPLES.parent)}: {title.lower()}.")
     with LocalProvider([TRANSCRIPT]) as local:
-        yield local.environment
+        yield local
 
 
 @contextlib.contextmanager
