@@ -1,6 +1,8 @@
 """Bytes of the spool: what is written reads back, and no changed byte goes unnoticed."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from spanledger_exporter.errors import SpoolError
 from spanledger_exporter.ledger.content import Content, content_ref
-from spanledger_exporter.ledger.row import Row, make_row
+from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
 from spanledger_exporter.spool.format import (
     HEADER_BYTES,
     format_content,
@@ -51,14 +53,34 @@ def _frame(record: Row | Content) -> bytes:
     return format_row(record) if isinstance(record, Row) else format_content(record)
 
 
-def test_the_readme_s_example_frame_has_these_bytes() -> None:
-    """The example that `exporter/README.md` opens with, byte for byte."""
-    row = make_row(chain_id=CHAIN, seq=0, prev_hash=bytes(32), time_ns=1, env=b'{"event_type":"heartbeat"}', tenant="t")
-    frame = format_row(row)
-    assert frame[:9].hex() == "0000008e" + frame[4:8].hex() + "52"
-    assert frame_length(frame, 0) == len(frame) == 150
-    assert frame[9:25].hex() == "0000000000000000" + "0000000000000001"
-    assert frame.endswith(b'\x00\x01t{"event_type":"heartbeat"}')
+README = Path(__file__).parents[3] / "exporter" / "README.md"
+
+
+def test_the_bytes_that_the_readme_opens_with_are_real() -> None:
+    """Header, content frame and row frame of the examples, byte for byte where the page shows them whole."""
+    question = b"Is 10.0.0.7 ours?"
+    media = "text/plain; charset=utf-8"
+    frames = [
+        format_header(CHAIN, 0),
+        format_content(Content(content_ref(media, question), "payload", media, len(question), question)),
+        format_row(
+            make_row(
+                chain_id=CHAIN,
+                seq=1,
+                prev_hash=genesis_hash(CHAIN),
+                time_ns=1795256758330363378,
+                env=b'{"event_type":"heartbeat"}',
+                tenant="t",
+            )
+        ),
+    ]
+    real = " ".join(frame.hex() for frame in frames)
+    shown = re.findall(r"^([0-9a-f]{8,})(?: ([0-9a-f]{8}) 43)?", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(shown) >= 12
+    for word in shown:
+        assert "".join(word) in real
+    for start, end in re.findall(r"^([0-9a-f]{8})…([0-9a-f]{8})", README.read_text(encoding="utf-8"), re.MULTILINE):
+        assert re.search(f"{start}[0-9a-f]{{48}}{end}", real)
 
 
 @given(st.one_of(ROWS, CONTENTS))
