@@ -25,6 +25,7 @@ from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
 from spanledger_exporter.ship.delivery import Delivered, deliver
+from spanledger_exporter.ship.read_ahead import read_ahead
 from spanledger_exporter.spool.reader import ChainSpool
 from spanledger_exporter.store.connection import Store
 
@@ -92,8 +93,9 @@ class ChainShipper:
         Raises StoreError or RecordError; the next call then goes on from where this one stopped, asking first.
         """
         cursor = self._compared(load_cursor(self.chain.directory))
-        for batch in islice(self._batches(cursor), max_batches):
-            cursor = self._ship_batch(store, batch, cursor, shipped)
+        with read_ahead(islice(self._batches(cursor), max_batches)) as batches:
+            for batch in batches:
+                cursor = self._ship_batch(store, batch, cursor, shipped)
 
     def _batches(self, cursor: Cursor) -> Iterator[Batch]:
         is_ended = not self.chain.is_live  # asked before the bytes are read, as the reader does

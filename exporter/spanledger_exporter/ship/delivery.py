@@ -23,8 +23,8 @@ from spanledger_exporter.ship.batch import Batch, TenantContent, batch_token
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.tables import CONTENT_COLUMNS, ROW_COLUMNS
 
-REFS_PER_QUERY = 1_500
-"""Their hex has to fit into one form field of a request (128 kB)."""
+REFS_PER_QUERY = 3_000
+"""Their hex has to fit into one statement (256 kB)."""
 
 CHAINS_PER_QUERY = 2 * REFS_PER_QUERY
 
@@ -83,12 +83,17 @@ def _missing_contents(store: Store, contents: Sequence[TenantContent]) -> list[T
 
 def _stored_contents(store: Store, refs: Sequence[bytes]) -> list[tuple[str, bytes]]:
     found = store.query(
-        f"SELECT tenant, ref FROM {store.database}.content WHERE ref IN ("
-        "SELECT arrayJoin(arrayMap(i -> toFixedString(substring(unhex({refs:String}), i * 32 + 1, 32), 32), "
-        "range({count:UInt32}))))",
-        {"refs": b"".join(refs).hex(), "count": len(refs)},
+        f"SELECT tenant, ref FROM {store.database}.content WHERE ref IN ({_split(b''.join(refs), 32, len(refs))})"
     )
     return [(tenant, ref) for tenant, ref in found]
+
+
+def _split(joined: bytes, size: int, count: int) -> str:
+    """Return SQL for `count` fixed strings. The hex stands in the text: as a parameter it is escaped byte by byte."""
+    return (
+        f"SELECT arrayJoin(arrayMap(i -> toFixedString(substring(unhex('{joined.hex()}'), i * {size} + 1, {size}), "
+        f"{size}), range({count})))"
+    )
 
 
 def _content_values(item: TenantContent) -> Sequence[Any]:
@@ -108,10 +113,8 @@ def stored_heads(store: Store, chain_ids: Sequence[bytes]) -> dict[bytes, int]:
     for start in range(0, len(chain_ids), CHAINS_PER_QUERY):
         some = chain_ids[start : start + CHAINS_PER_QUERY]
         found = store.query(
-            f"SELECT chain_id, max(seq) FROM {store.database}.rows WHERE chain_id IN ("
-            "SELECT arrayJoin(arrayMap(i -> toFixedString(substring(unhex({chains:String}), i * 16 + 1, 16), 16), "
-            "range({count:UInt32})))) GROUP BY chain_id",
-            {"chains": b"".join(some).hex(), "count": len(some)},
+            f"SELECT chain_id, max(seq) FROM {store.database}.rows "
+            f"WHERE chain_id IN ({_split(b''.join(some), 16, len(some))}) GROUP BY chain_id"
         )
         heads.update(found)
     return heads

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
@@ -69,6 +70,7 @@ class Store:
         self._connect = connect
         self._release = release
         self._client: Client | None = None
+        self._types: dict[tuple[str, tuple[str, ...]], Sequence[ClickHouseType]] = {}
         try:
             self._client = self._connected()
         except BaseException:
@@ -135,11 +137,23 @@ class Store:
         """Insert `rows` in one block; the same `token` twice is stored once. Returns when the engine has them."""
         if not rows:
             return
-        settings = {"async_insert": 0, "max_insert_block_size": max(len(rows), 1_048_576)}
+        settings: dict[str, Any] = {"async_insert": 0, "max_insert_block_size": max(len(rows), 1_048_576)}
         if token is not None:
-            settings["insert_deduplication_token"] = token  # type: ignore[assignment]
+            settings["insert_deduplication_token"] = token
         with self._translated():
-            self._open().insert(table, rows, column_names=list(columns), database=self.database, settings=settings)
+            client, place = self._open(), (table, tuple(columns))
+            context = client.create_insert_context(
+                table,
+                place[1],
+                self.database,
+                # The driver would ask for the types before every insert; a table that was altered since refuses, and
+                # its types are then asked for again.
+                column_types=self._types.pop(place, None),
+                settings=settings,
+                data=rows,
+            )
+            client.data_insert(context)
+            self._types[place] = context.column_types
 
     def command(self, sql: str) -> None:
         """Run a statement that returns nothing."""

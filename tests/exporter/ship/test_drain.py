@@ -12,7 +12,7 @@ from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import StoreError, StoreRefusedError
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
-from spanledger_exporter.recorder import open_recorder
+from spanledger_exporter.recorder import Recorder, open_recorder
 from spanledger_exporter.ship import chain_shipper, cursor
 from spanledger_exporter.ship.shipper import ShipReport, drain
 from spanledger_exporter.spool.reader import chains
@@ -297,7 +297,7 @@ def test_an_abandoned_chain_is_shipped(settings: Settings, store: Store) -> None
     code = (
         "from pathlib import Path; import os\n"
         "from spanledger_exporter.config import load_settings\n"
-        "from spanledger_exporter.recorder import open_recorder\n"
+        "from spanledger_exporter.recorder import Recorder, open_recorder\n"
         f"settings = load_settings({{'SPANLEDGER_DIR': {str(settings.directory)!r}}})\n"
         "recorder = open_recorder(settings, role='application')\n"
         "recorder.record({'event_type': 'model_call'})\n"
@@ -330,14 +330,9 @@ def test_spool_files_go_only_when_they_are_stored_and_sealed(settings: Settings,
     assert len(chains(settings.spool_directory)) == 1
 
 
-def test_finished_files_of_a_living_chain_go_when_sealed(
-    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_files_of_a_living_chain_go_when_sealed(settings: Settings, store: Store) -> None:
     """A chain that lives for months does not keep them all."""
-    from spanledger_exporter.spool import chain as spool_chain
-
-    monkeypatch.setattr(spool_chain.Chain.__init__, "__kwdefaults__", {"rotate_bytes": 4_000})
-    with open_recorder(settings, role="application") as recorder:
+    with Recorder(settings, role="application", rotate_bytes=4_000) as recorder:
         for number in range(60):
             recorder.record({"event_type": "model_call", "name": f"call {number}"})
         [chain] = chains(settings.spool_directory)

@@ -1,0 +1,303 @@
+"""From the spool to rows in the embedded store: how many per second, and how long a row waits under load.
+
+    python tests/benchmarks/ship_throughput.py                      the throughput of a backlog
+    python tests/benchmarks/ship_throughput.py --load --plot ship.png   latency against offered load as well
+
+A call is two rows, the intent and the completion, of about 1.3 and 2.1 kB, and two contents of its own of 600 bytes
+(`--contents`): what a short chat leaves behind. Everything is real: the recorder's spool on disk, the shipper, chDB.
+Rounds alternate, medians are printed. The machine is shared with whatever else runs on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.ledger.content import Content, content_ref
+from spanledger_exporter.recorder import Recorder, open_recorder
+from spanledger_exporter.ship.shipper import drain
+from spanledger_exporter.store.connection import open_store
+
+TEXT = "text/plain; charset=utf-8"
+WORDS = [
+    "the",
+    "host",
+    "reached",
+    "out",
+    "to",
+    "an",
+    "address",
+    "that",
+    "nobody",
+    "knows",
+    "and",
+    "then",
+    "asked",
+    "for",
+    "a",
+    "token",
+    "twice",
+    "before",
+    "the",
+    "session",
+    "ended",
+    "with",
+    "an",
+    "error",
+    "in",
+    "the",
+    "log",
+    "of",
+    "the",
+    "proxy",
+    "while",
+    "the",
+    "analyst",
+    "looked",
+    "at",
+    "a",
+    "ticket",
+    "about",
+    "another",
+    "machine",
+]
+
+
+KINDS = {"rows alone": False, "rows and contents": True}
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=40_000, help="calls in the backlog (40,000)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--load", action="store_true", help="measure latency against offered load")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
+    parser.add_argument("--plot", type=Path, help="draw into this PNG")
+    arguments = parser.parse_args()
+    busy = os.getloadavg()[0]
+    print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {busy:.1f}")
+    sizes = [1_000, 2_000, 5_000, 10_000]
+    rates = backlog(arguments.calls, sizes, rounds=arguments.rounds)
+    loads = load(arguments.seconds) if arguments.load else []
+    if arguments.plot:
+        draw(arguments.plot, rates, loads)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Rows per second on the clock, and microseconds of processor per row, all threads together."""
+
+    per_second: float
+    cpu_us: float
+
+
+def text(number: int, size: int) -> Content:
+    """Return prose of `size` bytes that no other call has."""
+    words = [WORDS[(number * 7 + place * (number % 11 + 1)) % len(WORDS)] for place in range(size // 5)]
+    data = f"{number}: {' '.join(words)}"[:size].encode()
+    return Content(content_ref(TEXT, data), "payload", TEXT, len(data), data)
+
+
+def part(content: Content, role: str) -> dict[str, Any]:
+    """Return the item that refers to a content."""
+    return {
+        "role": role, "type": "text", "ref": content.ref.hex(), "bytes": content.size, "media": TEXT,
+        "class": "payload",
+    }  # fmt: skip
+
+
+def record_call(recorder: Recorder, number: int, *, contents: bool) -> None:
+    """Record one call: intent and completion."""
+    trace, span = os.urandom(16).hex(), os.urandom(8).hex()
+    asked, answered = text(2 * number, 600), text(2 * number + 1, 600)
+    now = time.time_ns()
+    base: dict[str, Any] = {
+        "event_id": f"{trace}:{span}:begin",
+        "event_type": "model_call",
+        "trace_id": trace,
+        "span_id": span,
+        "time": {"start": str(now)},
+        "name": "chat gpt-5-mini",
+        "operation": "chat",
+        "actor": {"type": "agent", "id": "triage-agent", "role": "analyst"},
+        "context": {"case_id": f"CASE-{number // 20}", "session_id": f"session-{number // 50}"},
+        "snapshot": {
+            "provider": "openai",
+            "model_requested": "gpt-5-mini",
+            "model_params": {"temperature": 0.2, "max_tokens": 1000},
+            "prompt": {"name": "triage", "version": "12", "hash": "a" * 64},
+            "tools": {"lookup_host": "b" * 64, "search_logs": "c" * 64},
+            "code": {"function": "triage.agent.answer", "line": 112},
+        },
+        "input": [part(asked, "user")],
+        "capture": {"tier": "captured", "scope": "spanledger.openai", "version": "0.1.0", "dialect": "gen_ai"},
+        "attributes": {"server.address": "api.openai.com", "server.port": 443, "gen_ai.request.model": "gpt-5-mini"},
+    }
+    recorder.record(base, [asked] if contents else [])
+    recorder.record(
+        {
+            **base,
+            "event_id": f"{trace}:{span}",
+            "time": {"start": str(now), "end": str(now + 800_000_000)},
+            "snapshot": {**base["snapshot"], "model": "gpt-5-mini-2026-08-07"},
+            "output": [part(answered, "assistant")],
+            "usage": {"input_tokens": 1200 + number % 97, "output_tokens": 150 + number % 31, "cache_read": 1024},
+            "cost": {
+                "usd": "0.000612",
+                "input_usd": "0.0003",
+                "output_usd": "0.000312",
+                "price_source": "genai-prices",
+            },
+            "latency_ms": 812.5,
+            "finish_reasons": ["stop"],
+            "outcome": "success",
+        },
+        [answered] if contents else [],
+    )
+
+
+def fill(settings: Settings, calls: int, *, contents: bool) -> None:
+    """Fill the spool with a backlog."""
+    with open_recorder(settings, role="application") as recorder:
+        for number in range(calls):
+            record_call(recorder, number, contents=contents)
+
+
+def backlog(calls: int, sizes: list[int], *, rounds: int) -> dict[str, list[tuple[int, Round]]]:
+    """Drain a backlog in batches of each size; returns the medians by size, without and with contents."""
+    found: dict[tuple[str, int], list[Round]] = {}
+    for _ in range(rounds):
+        for label, contents in KINDS.items():
+            for size in sizes:
+                found.setdefault((label, size), []).append(drained(calls, size, contents=contents))
+    medians: dict[str, list[tuple[int, Round]]] = {}
+    for (label, size), rounds_of in found.items():
+        median = Round(
+            statistics.median(one.per_second for one in rounds_of), statistics.median(one.cpu_us for one in rounds_of)
+        )
+        medians.setdefault(label, []).append((size, median))
+        print(
+            f"{label:<20} batches of {size:>6,}: {median.per_second:>8,.0f} rows/s on the clock, "
+            f"{median.cpu_us:>5.1f} us of processor a row: at most {1e6 / median.cpu_us:>8,.0f} rows/s and core"
+        )
+    return medians
+
+
+def drained(calls: int, size: int, *, contents: bool) -> Round:
+    """Measure one drain in a process of its own: a process hosts one engine directory."""
+    arguments = [sys.executable, __file__, "--calls", str(calls)]
+    environ = {**os.environ, "SHIP_ROUND": f"{size},{int(contents)}"}
+    done = subprocess.run(arguments, check=True, env=environ, capture_output=True, text=True)
+    return Round(*map(float, done.stdout.split()))
+
+
+def one_round(calls: int, size: int, *, contents: bool) -> Round:
+    """Fill and drain."""
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_settings({"SPANLEDGER_DIR": directory})
+        fill(settings, 10, contents=True)
+        with open_store(settings, role="owner") as store:
+            drain(settings, store)  # imports and the engine's first insert are not what is measured
+            fill(settings, calls, contents=contents)
+            started, busy = time.perf_counter(), time.process_time()
+            rows = drain(settings, store, max_rows=size).shipped.rows
+            took, used = time.perf_counter() - started, time.process_time() - busy
+            return Round(rows / took, used / rows * 1e6)
+
+
+def load(seconds: float) -> list[tuple[float, float, float, float]]:
+    """Offer calls at growing rates beside a following shipper; returns calls/s, stored/s, p50 and p99 lag in s."""
+    found: list[tuple[float, float, float, float]] = []
+    for offered in (100, 1_000, 2_000, 4_000, 6_000, 8_000):
+        found.append(under_load(offered, seconds))
+        calls, stored, middle, late = found[-1]
+        print(
+            f"offered {calls:>7,.0f} calls/s: stored {stored:>7,.0f} calls/s, lag p50 {middle:.2f} s, p99 {late:.2f} s"
+        )
+    return found
+
+
+def under_load(offered: float, seconds: float) -> tuple[float, float, float, float]:
+    """Record calls at a steady rate while another process ships them."""
+    with tempfile.TemporaryDirectory() as directory:
+        environ = {**os.environ, "SPANLEDGER_DIR": directory}
+        command = (
+            "import sys; from spanledger_exporter.cli import main; sys.exit(main(['ship', '--follow', '--no-seal']))"
+        )
+        settings = load_settings({"SPANLEDGER_DIR": directory})
+        with open_recorder(settings, role="application") as recorder:
+            shipper = subprocess.Popen([sys.executable, "-c", command], env=environ, stderr=subprocess.DEVNULL)
+            time.sleep(3)  # the engine starts
+            started = time.monotonic()
+            count = 0
+            for number in paced(offered, seconds):
+                record_call(recorder, number, contents=True)
+                count = number + 1
+            took = time.monotonic() - started
+            time.sleep(2)
+            shipper.terminate()
+            shipper.wait()
+        with open_store(settings, role="owner") as store:
+            middle, late, stored = store.query(
+                "SELECT quantile(0.5)(lag), quantile(0.99)(lag), count() FROM (SELECT "
+                "(toUnixTimestamp64Nano(toDateTime64(stored_at, 9)) - toInt64(time_ns)) / 1e9 AS lag "
+                "FROM rows WHERE event_type = 'model_call')"
+            )[0]
+        return count / took, stored / 2 / (took + 2), middle, late
+
+
+def paced(rate: float, seconds: float) -> Iterator[int]:
+    """Yield numbers at `rate` a second for `seconds`, as far as this process keeps up."""
+    started = time.monotonic()
+    number = 0
+    while (now := time.monotonic() - started) < seconds:
+        if number <= now * rate:
+            yield number
+            number += 1
+        else:
+            time.sleep(min(0.001, number / rate - now))
+
+
+def draw(path: Path, rates: dict[str, list[tuple[int, Round]]], loads: list[tuple[float, float, float, float]]) -> None:
+    """Draw throughput against batch size, and lag against offered load."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+    for label, points in rates.items():
+        axes[0].plot(
+            [size for size, _ in points], [rate.per_second / 1e3 for _, rate in points], marker="o", label=label
+        )
+    axes[0].axhline(25, color="grey", linestyle="--", linewidth=1, label="target")
+    axes[0].set(title="Draining a backlog into chDB", xlabel="rows per batch", ylabel="thousand rows/s", ylim=(0, None))
+    axes[0].legend()
+    if loads:
+        calls = [point[0] for point in loads]
+        axes[1].plot(calls, [point[2] for point in loads], marker="o", label="p50")
+        axes[1].plot(calls, [point[3] for point in loads], marker="o", label="p99")
+        axes[1].set(title="From recorded to stored", xlabel="offered calls/s", ylabel="seconds", ylim=(0, None))
+        axes[1].legend()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    if wanted := os.environ.get("SHIP_ROUND"):
+        rows, with_contents = map(int, wanted.split(","))
+        measured = one_round(int(sys.argv[2]), rows, contents=bool(with_contents))
+        print(measured.per_second, measured.cpu_us)
+    else:
+        main()
