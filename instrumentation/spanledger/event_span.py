@@ -57,6 +57,8 @@ class EventSpan:
         )
         self.invocation = Invocation(request)
         self.span: Span = _tracer().start_span(name, Context({**parent, CONTEXT_KEY: self.invocation}), kind, values)
+        if self.invocation.is_taken:
+            len(inputs)  # a deferred snapshot is made now, also where no intent row has read it yet
         self._context = set_span_in_context(self.span, parent)
         self._is_open = True
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -66,7 +67,7 @@ class Step:
         return self._span.event_id if self._span is not None else ""
 
     def __enter__(self) -> Self:
-        self.start(self._given)
+        self.start(None if self._given is None else lambda: self._given)
         self._stack.enter_context(self.current())
         return self
 
@@ -84,7 +85,7 @@ class Step:
 
         def make_block(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Step:
             step = self._copy()
-            step.start(arguments_of(function, args, kwargs))
+            step.start(lambda: arguments_of(function, args, kwargs))
             return step
 
         return decorated(function, make_block)
@@ -99,10 +100,10 @@ class Step:
             inside=self._inside,
         )
 
-    def start(self, given: Any = None) -> None:
-        """Start the span; `given` is what the step works on."""
+    def start(self, given: Callable[[], Any] | None = None) -> None:
+        """Start the span; `given()` is what the step works on."""
         # Deferred: without a reader of the hand-over nobody pays for the snapshot.
-        inputs: Messages = () if given is None else Deferred(lambda: self._to_inputs(json_value(given)))
+        inputs: Messages = () if given is None else Deferred(lambda: self._to_inputs(json_value(given())))
         with self._context():
             self._span = EventSpan(self._name, self._attributes, operation=self._operation, inputs=inputs)
 
@@ -261,7 +262,12 @@ def _query_of(given: Any) -> Any:
 def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return a call's arguments by name, without the instance of a method."""
     try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+        bound = _signature(function).bind(*args, **kwargs).arguments
     except TypeError:  # the call itself will raise the same, in the application's own words
         return {"args": list(args), "kwargs": dict(kwargs)}
     return {name: value for name, value in bound.items() if name not in ("self", "cls")}
+
+
+@lru_cache(maxsize=512)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)

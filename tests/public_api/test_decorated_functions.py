@@ -231,3 +231,15 @@ def test_a_search_function_with_one_argument_has_it_as_its_query(ledger: Any, ar
     (row,) = rows(ledger)
     assert recorded in ledger.text(row["input"][0])
     assert json.loads(ledger.text(row["output"][0])) == {"type": "document", "content": "one text"}
+
+
+def test_what_a_function_does_to_its_arguments_afterwards_is_not_recorded(ledger: Any) -> None:
+    """The row shows what it was called with, also where there is no intent row."""
+
+    @retrieval("rules")
+    def search(query: list[str]) -> None:
+        query.clear()
+
+    search(["refunds"])
+    (row,) = rows(ledger)
+    assert json.loads(ledger.text(row["input"][0]))["content"] == ["refunds"]

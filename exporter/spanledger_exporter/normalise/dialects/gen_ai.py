@@ -104,7 +104,8 @@ def _messages(value: Any, *, role: str) -> list[dict[str, Any]]:
 def _message(item: Any, *, role: str) -> dict[str, Any]:
     message = mapping(item) or {"parts": item}
     content = message.pop("content", None)
-    parts = _parts(message.get("parts")) or _parts(content)
+    plain = [{"type": "text", "content": content}] if isinstance(content, str) and content else _parts(content)
+    parts = _parts(message.get("parts")) or plain
     return {**message, "role": message.get("role") or role, "parts": parts}
 
 

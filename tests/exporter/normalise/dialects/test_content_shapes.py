@@ -291,3 +291,16 @@ def test_an_openinference_tool_of_an_unknown_shape_is_kept() -> None:
     tools = {"llm.tools.0.tool.json_schema": '{"name":"f"}', "llm.tools.1.tool.name": "g"}
     definitions = read({"openinference.span.kind": "LLM", **tools}).request.tool_definitions
     assert definitions == [{"type": "function", "name": "f"}, {"tool": {"name": "g"}}]
+
+
+def test_a_message_whose_content_is_a_text_has_one_text_part() -> None:
+    """Some emitters write the provider's own message; a text that looks like JSON stays a text."""
+    messages = [{"role": "user", "content": "[7]"}]
+    assert parts_in(read({"gen_ai.input.messages": messages})) == [{"type": "text", "content": "[7]"}]
+
+
+@pytest.mark.parametrize(("text", "kind"), [("Sort.", "text"), ('[{"type":"te', "unparsed")])
+def test_system_instructions_in_one_text_are_one_part(text: str, kind: str) -> None:
+    """Plain, or cut off in the middle of their JSON."""
+    reading = read({"gen_ai.system_instructions": text})
+    assert reading.request.system_instructions == [{"type": kind, "content": text}]
