@@ -8,18 +8,13 @@ permission, and does not race two writers; that these hold is AWS's word.
 from __future__ import annotations
 
 import itertools
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
+from moto_server import running_moto
 from spanledger_exporter.anchors.anchor import AnchorConflictError, AnchorError, Archive, ChainOpening, Submission
 from spanledger_exporter.anchors.s3 import S3Anchor, open_s3
 from spanledger_exporter.errors import ConfigurationError
@@ -30,31 +25,8 @@ OPENING = ChainOpening(bytes(range(16)), b"\xaa" * 32, 1_795_000_000_000_000_000
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """Run moto's server and yield its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url)
+    with running_moto() as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urlopen(url, timeout=1):  # noqa: S310 - loopback
-                return
-        except (URLError, OSError):
-            assert time.monotonic() < deadline, "moto's server did not start"
 
 
 _numbers = itertools.count()
