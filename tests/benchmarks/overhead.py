@@ -79,10 +79,16 @@ def _environment(kept: Path | None) -> Path:
     return python
 
 
+_VERSIONS = """
+from importlib.metadata import version
+for name in ("openai", "opentelemetry-sdk", "opentelemetry-instrumentation-genai-openai", "wrapt"):
+    print(name, version(name), end="; ")
+"""
+
+
 def _print_machine(python: Path) -> None:
     versions = subprocess.run(
-        [str(python), "-c", "import importlib.metadata as m; print(*(p + ' ' + m.version(p) for p in "
-         "('openai', 'opentelemetry-sdk', 'opentelemetry-instrumentation-genai-openai', 'wrapt')), sep=', ')"],
+        [str(python), "-c", _VERSIONS],
         check=True, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
     print(f"{platform.platform()}, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}")

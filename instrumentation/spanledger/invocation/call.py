@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from copy import deepcopy
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class Call:
         is_recording = span.is_recording()
         wants_content = (telemetry.settings.content_on_span and is_recording) or telemetry.wants_content
         content = content_values(request, result) if wants_content else {}
+        if telemetry.has_hook:
+            content = deepcopy(content)  # a hook may change what is emitted; the hand-over stays what was said
         attributes = result_attributes(result)
         event = telemetry.completed(self, attributes, content)
         if is_recording:

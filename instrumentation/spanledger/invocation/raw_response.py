@@ -114,7 +114,8 @@ class _ParseWatcher:
 
 def is_raw_response(response: Any) -> bool:
     """Whether `response` is what `with_raw_response` or `with_streaming_response` gives."""
-    return hasattr(response, "http_response") and callable(getattr(response, "parse", None))
+    # Its own fields only: a model of the SDK answers a miss slowly.
+    return "http_response" in getattr(response, "__dict__", ()) and callable(getattr(response, "parse", None))
 
 
 def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail) -> None:

@@ -218,7 +218,9 @@ def _acyclic_iterator(stream: Any) -> Any:
     iterator = stream._iterator  # noqa: SLF001  # see observe_stream
     frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
     if frame is not None and frame.f_locals.get("self") is stream:
-        return copy(stream).__stream__()
+        twin = copy(stream)
+        del twin._iterator  # noqa: SLF001  # it refers to the stream itself, which would close the cycle again
+        return twin.__stream__()
     return iterator
 
 

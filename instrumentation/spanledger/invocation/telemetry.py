@@ -77,7 +77,8 @@ class Telemetry:
         self._tracer = get_tracer(scope, version, tracer_provider, _SCHEMA_URL)
         self._logger: Logger = get_logger(scope, version, logger_provider, _SCHEMA_URL)
         self._hook = completion_hook if completion_hook is not None else _load_hook()
-        self.wants_content = self.settings.content_on_event or self._hook is not None
+        self.has_hook = self._hook is not None
+        self.wants_content = self.settings.content_on_event or self.has_hook
 
     def is_suppressed(self) -> bool:
         """Whether a call that starts now is not ours to record."""

@@ -274,11 +274,14 @@ class ChatReducer:
     def result(self, outcome: Outcome) -> InvocationResult:
         """Give what arrived; nothing that the provider did not say."""
         choices = [choice for _, choice in sorted(self._choices.items())]
+        reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
+        if outcome == "success" and not self.is_complete():
+            outcome, reasons = "incomplete", ["error"]  # the stream stopped, and the SDK shows the caller no error
         return InvocationResult(
             outcome=outcome,
             response_id=self._id,
             model=self._model,
-            finish_reasons=[choice.finish_reason for choice in choices if choice.finish_reason],
+            finish_reasons=reasons,
             usage=chat_usage(self._usage),
             output_messages=Deferred(lambda: [choice.message() for choice in choices]),
             attributes=self._attributes,

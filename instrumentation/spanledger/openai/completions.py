@@ -114,6 +114,8 @@ class CompletionReducer:
 
     def result(self, outcome: Outcome) -> InvocationResult:
         """Give what arrived."""
+        if outcome == "success" and not self.is_complete():
+            outcome = "incomplete"  # see ChatReducer.result
         return InvocationResult(
             outcome=outcome,
             response_id=self._id,

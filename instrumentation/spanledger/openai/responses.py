@@ -215,7 +215,7 @@ class ResponseReducer:
             return self._failed()
         if self._final is not None:
             return inference_result(self._final, "success" if outcome == "cancelled" else outcome)
-        return self._partial(outcome)
+        return self._partial("incomplete" if outcome == "success" else outcome)
 
     def _failed(self) -> InvocationResult:
         partial = self._partial("error")
@@ -331,4 +331,6 @@ class FetchReducer:
         """Give the replayed response, or its id and model as far as they arrived."""
         if self._final is not None:
             return fetch_result(self._final, "success" if outcome == "cancelled" else outcome)
-        return InvocationResult(outcome=outcome, model=getattr(self._latest, "model", None))
+        return InvocationResult(
+            outcome="incomplete" if outcome == "success" else outcome, model=getattr(self._latest, "model", None)
+        )

@@ -7,7 +7,7 @@ from typing import Any
 from spanledger.openai.parameters import field
 from spanledger_semconv.invocation import Usage
 
-UNKNOWN = Usage(source="unknown")
+_NO_COUNTS: dict[str, int] = {}
 
 
 def chat_usage(usage: Any) -> Usage | None:
@@ -22,7 +22,9 @@ def chat_usage(usage: Any) -> Usage | None:
         cache_read=field(details_in, "cached_tokens"),
         cache_write=field(details_in, "cache_write_tokens"),
         reasoning=field(details_out, "reasoning_tokens"),
-        other=_counts(
+        other=_NO_COUNTS
+        if details_in is None and details_out is None
+        else _counts(
             input_audio=field(details_in, "audio_tokens"),
             output_audio=field(details_out, "audio_tokens"),
             accepted_prediction=field(details_out, "accepted_prediction_tokens"),
