@@ -89,6 +89,8 @@ def _settings(table: Table, layout: Layout) -> str:
     settings = [f"old_parts_lifetime = {OLD_PARTS_LIFETIME_S}"]
     if table.deduplication_window:
         settings.insert(0, f"{window}_deduplication_window = {table.deduplication_window}")
+    if table.index_granularity:
+        settings.append(f"index_granularity = {table.index_granularity}")
     if layout.storage_policy:
         settings.append(f"storage_policy = '{layout.storage_policy}'")
     return ", ".join(settings)
