@@ -81,8 +81,12 @@ class Event:
 
     @property
     def duration_ms(self) -> float | None:
-        """Duration in milliseconds; None where there is no end."""
-        if self.at("time", "end") is None or self.is_intent:
+        """Duration in milliseconds; None where there is no end, or nothing that takes time."""
+        if (
+            self.at("time", "end") is None
+            or self.is_intent
+            or (self.end_ns == self.start_ns and not self.text("span_id"))
+        ):
             return None
         return (self.end_ns - self.start_ns) / 1e6
 

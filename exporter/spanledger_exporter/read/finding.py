@@ -15,6 +15,7 @@ from typing import Any
 from spanledger_exporter.read.event import BEGIN, Event, fold, in_causal_order
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.store.connection import Store
+from spanledger_semconv.events import HOUSEKEEPING
 
 DEFAULT_LIMIT = 100
 MAX_TEXT_MATCHES = 10_000
@@ -38,6 +39,7 @@ class Criteria:
     outcome: str = ""
     text: str = ""
     tenant: str = ""
+    with_housekeeping: bool = True
     limit: int = DEFAULT_LIMIT
     offset: int = 0
 
@@ -132,6 +134,8 @@ class _Conditions:
         self.add("actor_id = {actor:String}", actor=criteria.actor)
         self.add(f"event_type = 'human_review' AND {self._REVIEWER}", reviewer=criteria.reviewer)
         self.add("case_id = {case:String}", case=criteria.case_id)
+        if not criteria.with_housekeeping:
+            self.add("event_type NOT IN {housekeeping:Array(String)}", housekeeping=sorted(HOUSEKEEPING))
         if criteria.outcome == "incomplete":
             self.add(f"(outcome = 'incomplete' OR endsWith(event_id, '{BEGIN}'))")
         else:

@@ -39,13 +39,19 @@ WAIT_S = 10.0
 Role = Literal["owner", "reader"]
 
 
-def open_store(settings: Settings, *, role: Role, wait_s: float = WAIT_S, lasting: bool = False) -> Store:
+def open_store(
+    settings: Settings, *, role: Role, wait_s: float = WAIT_S, lasting: bool = False, beside: bool = False
+) -> Store:
     """Open the store that `settings` name.
+
+    `beside` is for readers that stay, such as the console: they never take the lease, so that nobody waits for them.
 
     `lasting` says that this owner means to stay: readers then go round it at once instead of waiting `wait_s`.
     Raises StoreBusyError when another process owns an embedded store and `role` is "owner", StoreError for the rest.
     """
     if settings.is_embedded:
+        if beside and settings.store_directory.is_dir():
+            return _attach(settings.store_directory)
         return _open_embedded(settings.store_directory, role=role, wait_s=wait_s, lasting=lasting)
     return _open_server(parse_address(settings.store_url))
 

@@ -1,0 +1,62 @@
+"""`spanledger console`: serve the web console."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from spanledger_exporter.cli.output import say
+from spanledger_exporter.config import load_settings
+from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.read.access import login_name
+
+EPILOG = """examples:
+  spanledger console
+  spanledger console --people people.txt --host 0.0.0.0 --name audit.example.com
+  spanledger console --user-header X-Forwarded-User --tenant-header X-Tenant
+
+Without --people or --user-header the console serves this machine only, and whoever runs it is the person in the access
+log: every local user can reach it. A people file has one line per person: NAME SHA256-OF-TOKEN [TENANT]."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's options."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8420, help="default 8420")
+    parser.add_argument("--people", type=Path, metavar="FILE", help="who may sign in, with the hashes of their tokens")
+    parser.add_argument("--user-header", default="", metavar="NAME", help="header in which a proxy says who asks")
+    parser.add_argument("--tenant-header", default="", metavar="NAME", help="header in which it says of which tenant")
+    parser.add_argument(
+        "--proxy", action="append", metavar="ADDRESS", help="address of the proxy (repeat); default loopback"
+    )
+    parser.add_argument("--name", action="append", default=[], help="host name under which browsers ask (repeat)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    try:
+        import uvicorn  # noqa: PLC0415 - an extra
+
+        from spanledger_exporter.console.app import make_app  # noqa: PLC0415
+        from spanledger_exporter.console.options import ConsoleOptions, Person, read_people  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"expected the console's packages, got {error}: pip install 'spanledger[console]'"
+        ) from error
+    options = ConsoleOptions(
+        host=arguments.host,
+        port=arguments.port,
+        operator=Person(login_name()),
+        people=read_people(arguments.people) if arguments.people else {},
+        user_header=arguments.user_header,
+        tenant_header=arguments.tenant_header,
+        proxy_addresses=tuple(arguments.proxy or ("127.0.0.1", "::1")),
+        names=tuple(name.lower() for name in arguments.name),
+    )
+    app = make_app(load_settings(), options)
+    say(f"spanledger: console on http://{options.host}:{options.port} (Ctrl-C ends it)")
+    # proxy_headers would let any client claim another address, and with it be the proxy.
+    uvicorn.run(
+        app, host=options.host, port=options.port, proxy_headers=False, server_header=False, log_level="warning"
+    )
+    return 0

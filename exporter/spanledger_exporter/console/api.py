@@ -1,0 +1,183 @@
+"""The HTTP door for review tools in any language: JSON in, JSON out, a bearer token in front.
+
+    POST /api/reviews     {"event_id": "…", "action": "edit", "final": "…", "reasoning": "…", "seconds_spent": 95}
+    POST /api/decisions   {"name": "close case", "result": "closed", "event_id": "…", "rationale": "…"}
+    GET  /api/queue       what waits for a review
+    GET  /api/events      the search page's parameters
+    GET  /api/cases/ID    a case in causal order
+
+Rules
+- The reviewer is whoever the token belongs to; `reviewer` in the body is taken only on an open loopback console.
+- A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spanledger_exporter.console.pages import Console, criteria_of, person_of
+from spanledger_exporter.errors import UsageError
+from spanledger_exporter.read.contents import load_contents
+from spanledger_exporter.read.encoding import format_json
+from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.finding import find_case, find_event, search
+from spanledger_exporter.read.judging import (
+    Decision,
+    Judgement,
+    complete_review,
+    content_policy,
+    decision_row,
+    make_review,
+    review_row,
+)
+
+MAX_BODY_BYTES: Final = 16 << 20
+_REVIEW_FIELDS: Final = {
+    "action": str,
+    "role": str,
+    "author": str,
+    "draft": str,
+    "final": str,
+    "reasoning": str,
+    "seconds_spent": (int, float),
+    "seen_event_ids": list,
+}
+_DECISION_FIELDS: Final = {
+    "name": str,
+    "result": str,
+    "condition": str,
+    "branches_skipped": list,
+    "is_default": bool,
+    "confidence": (int, float),
+    "rationale": str,
+    "policy": str,
+    "policy_version": str,
+}
+
+
+class NotFoundError(UsageError):
+    """The event that a request names is not there."""
+
+
+class Api:
+    """The handlers of `/api`."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.ledger = console, console.ledger
+
+    async def reviews(self, request: Request) -> Response:
+        """Record a review."""
+        body, person = await _body(request), person_of(request)
+        facts = _facts(body, _REVIEW_FIELDS, required=("action",))
+        reviewer = person.name
+        if self.console.options.is_open and isinstance(body.get("reviewer"), str):
+            reviewer = body["reviewer"]
+
+        def record() -> dict[str, Any]:
+            subject = self._subject(request, body, "review")
+            review = make_review(reviewer=reviewer, **facts)
+            review = complete_review(review, subject, load_contents(self.ledger.store, [subject], tenant=person.tenant))
+            return self._record(review_row(review, subject, content_policy(self.ledger.settings)))
+
+        return answer(await asyncio.to_thread(record), status=201)
+
+    async def decisions(self, request: Request) -> Response:
+        """Record a decision."""
+        body, person = await _body(request), person_of(request)
+        decision = Decision(**_facts(body, _DECISION_FIELDS, required=("name", "result")))
+
+        def record() -> dict[str, Any]:
+            subject = self._subject(request, body, "decision") if body.get("event_id") else None
+            policy = content_policy(self.ledger.settings)
+            judgement = decision_row(decision, subject, policy, person=person.name)
+            if person.tenant and subject is None:
+                judgement = Judgement({**judgement.envelope, "tenant": person.tenant}, judgement.contents)
+            return self._record(judgement)
+
+        return answer(await asyncio.to_thread(record), status=201)
+
+    async def queue(self, request: Request) -> Response:
+        """List what waits for a review."""
+        person = person_of(request)
+
+        def find() -> list[dict[str, Any]]:
+            self.ledger.saw(person, "review queue", {})
+            return self.ledger.queue(tenant=person.tenant, limit=1000)
+
+        return answer(await asyncio.to_thread(find))
+
+    async def events(self, request: Request) -> Response:
+        """Search."""
+        person = person_of(request)
+        asked = {key: value for key, value in request.query_params.items() if value}
+        criteria = criteria_of(asked, tenant=person.tenant)
+
+        def find() -> list[dict[str, Any]]:
+            self.ledger.saw(person, "search", asked)
+            return [event.as_record() for event in search(self.ledger.store, criteria)]
+
+        return answer(await asyncio.to_thread(find))
+
+    async def case(self, request: Request) -> Response:
+        """Return a case in causal order."""
+        person, case_id = person_of(request), request.path_params["case_id"]
+
+        def find() -> list[dict[str, Any]]:
+            self.ledger.saw(person, "timeline", {"case_id": case_id})
+            return [event.as_record() for event in find_case(self.ledger.store, case_id, tenant=person.tenant)]
+
+        return answer(await asyncio.to_thread(find))
+
+    def _subject(self, request: Request, body: Mapping[str, Any], action: str) -> Event:
+        wanted = body.get("event_id")
+        if not isinstance(wanted, str) or not wanted:
+            raise UsageError("expected event_id, the id of the event that this is about")
+        person = person_of(request)
+        self.ledger.saw(person, action, {"event_id": wanted})
+        found = find_event(self.ledger.store, wanted, tenant=person.tenant)
+        if len(found) != 1:
+            raise NotFoundError(f"expected one event with the id {wanted}, got {len(found)}")
+        return found[0]
+
+    def _record(self, judgement: Judgement) -> dict[str, Any]:
+        row = self.ledger.record(judgement)
+        place = {"chain": row.chain_id.hex(), "seq": row.seq, "row_hash": row.row_hash.hex()}
+        return {"event_id": f"{place['chain']}:{row.seq}", "event_type": judgement.envelope["event_type"], **place}
+
+
+def answer(value: Any, *, status: int = 200) -> Response:
+    """Return JSON."""
+    return Response(format_json(value), status_code=status, media_type="application/json")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        raise UsageError("expected a body of type application/json")
+    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        raise UsageError(f"expected at most {MAX_BODY_BYTES} bytes")
+    try:
+        value = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"expected a JSON object, got: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _facts(body: Mapping[str, Any], fields: Mapping[str, Any], *, required: tuple[str, ...]) -> dict[str, Any]:
+    for name in required:
+        if not body.get(name):
+            raise UsageError(f"expected {name} in the body")
+    facts = {name: body[name] for name in fields if body.get(name) is not None}
+    for name, value in facts.items():
+        if not isinstance(value, fields[name]) or (isinstance(value, bool) and fields[name] is not bool):
+            raise UsageError(f"expected another type for {name}, got {type(value).__name__}")
+        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            raise UsageError(f"expected texts in {name}")
+    return facts

@@ -1,0 +1,71 @@
+"""The ASGI application: routes, guard, and answers to what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.console.api import Api, NotFoundError, answer
+from spanledger_exporter.console.forms import Sessions
+from spanledger_exporter.console.guard import Guard
+from spanledger_exporter.console.ledger import ConsoleLedger
+from spanledger_exporter.console.options import ConsoleOptions
+from spanledger_exporter.console.pages import Console
+from spanledger_exporter.errors import SpanledgerError, UsageError
+
+STATIC = Path(__file__).with_name("static")
+
+
+def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
+    """Return the console. Raises ConfigurationError when strangers could use it."""
+    options.check()
+    ledger, sessions = ConsoleLedger(settings), Sessions()
+    console = Console(ledger, options, sessions)
+    api = Api(console)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
+        ledger.start()
+        yield
+        ledger.close()
+
+    async def failed(request: Request, error: Exception) -> Response:
+        status = 404 if isinstance(error, NotFoundError) else 400 if isinstance(error, UsageError) else 503
+        if request.url.path.startswith("/api/"):
+            return answer({"error": str(error)}, status=status)
+        return console.pages.render(request, "problem.html", status=status, problem=str(error))
+
+    return Starlette(
+        routes=[
+            Route("/", console.search),
+            Route("/case/{case_id:path}/rows.csv", console.download_rows),
+            Route("/case/{case_id:path}/evidence.zip", console.download_bundle),
+            Route("/case/{case_id:path}", console.case),
+            Route("/trace/{trace_id}", console.trace),
+            Route("/event", console.event),
+            Route("/verdict", console.verdict_page, methods=["GET", "POST"]),
+            Route("/queue", console.queue),
+            Route("/review", console.review, methods=["GET", "POST"]),
+            Route("/access", console.access_log),
+            Route("/sign-in", console.sign_in, methods=["GET", "POST"]),
+            Route("/sign-out", console.sign_out, methods=["POST"]),
+            Route("/api/reviews", api.reviews, methods=["POST"]),
+            Route("/api/decisions", api.decisions, methods=["POST"]),
+            Route("/api/queue", api.queue),
+            Route("/api/events", api.events),
+            Route("/api/cases/{case_id:path}", api.case),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+        middleware=[Middleware(Guard, options=options, sessions=sessions)],
+        exception_handlers={SpanledgerError: failed},
+        lifespan=lifespan,
+    )

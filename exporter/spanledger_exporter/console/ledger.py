@@ -1,0 +1,174 @@
+"""The ledger as the console sees it: reads beside the owner, writes through a chain of its own.
+
+Rules
+- Every call blocks; pages run them in a thread (`asyncio.to_thread`).
+- The store is opened late and again after it failed, so that the console outlives a store that comes and goes.
+- `tenant` is the first thing that every question carries.
+- What changes the ledger (ship, verify, evidence) is the command line in a process of its own: the embedded engine
+  has one owner, and it is never the console.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.console.options import Person
+from spanledger_exporter.errors import RecordError, StoreError
+from spanledger_exporter.read.access import Access, record_with, refuse_or_warn
+from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.judging import Judgement
+from spanledger_exporter.recorder import Recorder, RowId
+from spanledger_exporter.ship.shipper import has_more
+from spanledger_exporter.spool.reader import chains
+from spanledger_exporter.store.connection import Store, open_store
+
+SHIP_EVERY_S: Final = 5.0
+COMMAND_TIMEOUT_S: Final = 600.0
+VISIBLE_WITHIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command of ours said."""
+
+    status: int
+    out: bytes
+    err: str
+
+
+class ConsoleLedger:
+    """One per console process; safe to use from several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._guard = threading.Lock()
+        self._store: Store | None = None
+        self._recorder = Recorder(settings, role="console")
+        self._shipping = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._ship_regularly, name="spanledger-console-ship", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ship what this host records, unless somebody else does."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop shipping, end the chain and let go of the store."""
+        self._stopped.set()
+        self._recorder.close()
+        with self._guard:
+            store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    @property
+    def store(self) -> Store:
+        """The open store. Raises StoreError when there is none yet."""
+        with self._guard:
+            if self._store is None:
+                if self.settings.is_embedded and not self.settings.store_directory.is_dir():
+                    raise StoreError("there is no store yet: it is made when the first row is shipped")
+                self._store = open_store(self.settings, role="reader", beside=True)
+            return self._store
+
+    def saw(self, person: Person, action: str, subject: dict[str, Any], *, reason: str = "") -> None:
+        """Record that `person` is about to see something.
+
+        Raises StoreError when that cannot be recorded and `SPANLEDGER_ON_FAILURE=closed`.
+        """
+        access = Access(action, subject, reason=reason, person=person.name, channel="console", tenant=person.tenant)
+        try:
+            record_with(self._recorder, access)
+        except RecordError as error:
+            refuse_or_warn(self.settings, error, warn=lambda text: print(text, file=sys.stderr))  # noqa: T201
+
+    def record(self, judgement: Judgement) -> RowId:
+        """Record a judgement, ship it, and return once it can be read."""
+        row = self._recorder.record(judgement.envelope, judgement.contents)
+        self.ship()
+        deadline = time.monotonic() + VISIBLE_WITHIN_S
+        while time.monotonic() < deadline and not self._is_visible(row):
+            time.sleep(0.1)
+        return row
+
+    def _is_visible(self, row: RowId) -> bool:
+        found = self.store.query(
+            f"SELECT count() FROM {self.store.database}.rows "
+            "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64}",
+            {"chain": row.chain_id.hex(), "seq": row.seq},
+        )
+        return bool(found[0][0])
+
+    def command(self, *arguments: str) -> CommandResult:
+        """Run a command of ours in a process of its own, with this console's settings."""
+        done = subprocess.run(
+            [sys.executable, "-m", "spanledger_exporter", *arguments],
+            capture_output=True,
+            check=False,
+            timeout=COMMAND_TIMEOUT_S,
+            env={
+                **os.environ,
+                "SPANLEDGER_DIR": str(self.settings.directory),
+                "SPANLEDGER_STORE": self.settings.store_url,
+            },
+        )
+        return CommandResult(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))
+
+    def ship(self) -> CommandResult:
+        """Ship what is in the spool; where another process owns the store, it does that itself."""
+        with self._shipping:
+            return self.command("ship")
+
+    def verify(self) -> dict[str, Any]:
+        """Return the verdict of `spanledger verify --json`."""
+        done = self.command("verify", "--json")
+        try:
+            verdict: dict[str, Any] = orjson.loads(done.out)
+        except orjson.JSONDecodeError as error:
+            raise StoreError(f"expected a verdict from `spanledger verify`, got: {done.err.strip()[-600:]}") from error
+        return verdict
+
+    def bundle(self, target: Path, selection: Sequence[str]) -> None:
+        """Write an evidence bundle. Raises StoreError when `spanledger evidence` does not make one."""
+        done = self.command("evidence", "create", *selection, "-o", str(target))
+        if done.status or not target.exists():
+            raise StoreError(f"expected an evidence bundle, got: {done.err.strip()[-600:] or 'nothing'}")
+
+    def access_log(self, *, tenant: str, limit: int, offset: int) -> list[Event]:
+        """Return the newest accesses."""
+        of_tenant = "AND tenant = {tenant:String} " if tenant else ""
+        rows = self.store.query(
+            "SELECT lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env "
+            f"FROM {self.store.database}.rows WHERE event_type = 'access' {of_tenant}"
+            "ORDER BY time_ns DESC LIMIT 1 BY chain_id, seq, row_hash LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
+            {"limit": limit, "offset": offset, **({"tenant": tenant} if tenant else {})},
+        )
+        return [Event.from_row(*row) for row in rows]
+
+    def queue(self, *, tenant: str, limit: int) -> list[dict[str, Any]]:
+        """Return what waits for a review, oldest first."""
+        of_tenant = "WHERE tenant = {tenant:String} " if tenant else ""
+        names, rows = self.store.query_table(
+            f"SELECT * FROM {self.store.database}.review_queue {of_tenant}ORDER BY time LIMIT {{limit:UInt64}}",
+            {"limit": limit, **({"tenant": tenant} if tenant else {})},
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _ship_regularly(self) -> None:
+        while not self._stopped.wait(SHIP_EVERY_S):
+            if any(has_more(chain) for chain in chains(self.settings.spool_directory)):
+                try:
+                    self.ship()
+                except (OSError, subprocess.SubprocessError):
+                    continue  # the next round tries again; `doctor` shows what waits

@@ -1,0 +1,347 @@
+"""The pages: search, case and trace, one event with its proof, verdict, review queue, access log, downloads.
+
+Rules
+- A page about events records the access first; what it then shows is limited to the person's tenant.
+- Whatever blocks runs in a thread.
+- A failure is a page that says what was expected and what to do, never a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from spanledger_exporter.console.forms import Sessions
+from spanledger_exporter.console.guard import COOKIE, session_cookie
+from spanledger_exporter.console.ledger import ConsoleLedger
+from spanledger_exporter.console.options import ConsoleOptions, Person
+from spanledger_exporter.console.rendering import Pages, link
+from spanledger_exporter.errors import UsageError
+from spanledger_exporter.read.contents import load_contents
+from spanledger_exporter.read.event import Event, depths
+from spanledger_exporter.read.exporting import export_rows
+from spanledger_exporter.read.finding import Criteria, find_case, find_event, find_row, find_trace, search
+from spanledger_exporter.read.judging import complete_review, content_policy, draft_of, make_review, review_row
+from spanledger_exporter.read.proof import prove_row
+from spanledger_exporter.read.waterfall import summary, total_cost
+from spanledger_exporter.read.when import parse_time
+
+PAGE_SIZE: Final = 50
+MAX_EVENTS_SHOWN: Final = 2_000
+
+
+class Console:
+    """The handlers, with what they need."""
+
+    def __init__(self, ledger: ConsoleLedger, options: ConsoleOptions, sessions: Sessions) -> None:
+        self.ledger, self.options, self.sessions = ledger, options, sessions
+        self.pages = Pages(sessions)
+        self.verdict: dict[str, Any] | None = None
+        self.verdict_at_s = 0.0
+
+    async def search(self, request: Request) -> Response:
+        """Show the newest events that meet the criteria."""
+        asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
+        page = _number(asked.pop("page", "1"))
+        person = person_of(request)
+        criteria = criteria_of(asked, tenant=person.tenant, page=page)
+
+        def find() -> list[Event]:
+            self.ledger.saw(person, "search", asked)
+            return search(self.ledger.store, criteria)
+
+        events = await asyncio.to_thread(find)
+        is_full = len(events) > PAGE_SIZE
+        return self.pages.render(
+            request, "search.html", events=events[:PAGE_SIZE], asked=asked, page=page, has_more=is_full
+        )
+
+    async def case(self, request: Request) -> Response:
+        """Show a case from beginning to end."""
+        case_id = request.path_params["case_id"]
+        return await self._timeline(request, {"case_id": case_id}, title=f"Case {case_id}")
+
+    async def trace(self, request: Request) -> Response:
+        """Show a trace from beginning to end."""
+        trace_id = request.path_params["trace_id"]
+        return await self._timeline(request, {"trace_id": trace_id}, title=f"Trace {trace_id}")
+
+    async def _timeline(self, request: Request, subject: dict[str, str], *, title: str) -> Response:
+        person = person_of(request)
+        reason = request.query_params.get("reason", "")
+
+        def find() -> tuple[list[Event], Mapping[str, Any]]:
+            self.ledger.saw(person, "timeline", dict(subject), reason=reason)
+            store = self.ledger.store
+            if "case_id" in subject:
+                events = find_case(store, subject["case_id"], tenant=person.tenant)
+            else:
+                events = find_trace(store, subject["trace_id"], tenant=person.tenant)
+            return events, load_contents(store, events[:MAX_EVENTS_SHOWN], tenant=person.tenant)
+
+        events, contents = await asyncio.to_thread(find)
+        shown = events[:MAX_EVENTS_SHOWN]
+        return self.pages.render(
+            request,
+            "timeline.html",
+            status=200 if events else 404,
+            title=title,
+            subject=subject,
+            events=shown,
+            left_out=len(events) - len(shown),
+            contents=contents,
+            first_seen=_first_seen(shown),
+            depths=depths(shown),
+            bars=_bars(shown),
+            summary=summary(events, utc=True) if events else "",
+            cost=total_cost(events),
+        )
+
+    async def event(self, request: Request) -> Response:
+        """Show one event whole, with the proof of its row."""
+        person, wanted = person_of(request), request.query_params.get("id", "")
+
+        def find() -> tuple[list[Event], Mapping[str, Any], list[Any]]:
+            self.ledger.saw(person, "show", {"event_id": wanted})
+            store = self.ledger.store
+            events = find_event(store, wanted, tenant=person.tenant) or _by_place(store, wanted, person.tenant)
+            proofs = [
+                prove_row(store, self.ledger.settings, chain=e.chain, seq=e.seq, row_hash_hex=e.row_hash)
+                for e in events
+            ]
+            return events, load_contents(store, events, tenant=person.tenant), proofs
+
+        events, contents, proofs = await asyncio.to_thread(find)
+        return self.pages.render(
+            request,
+            "event.html",
+            status=200 if events else 404,
+            wanted=wanted,
+            events=events,
+            contents=contents,
+            proofs=proofs,
+        )
+
+    async def verdict_page(self, request: Request) -> Response:
+        """Show the newest verdict; a POST makes a new one."""
+        if request.method == "POST":
+            await self.expect_own_form(request)
+            self.verdict = await asyncio.to_thread(self.ledger.verify)
+            self.verdict_at_s = time.time()
+            return RedirectResponse("/verdict", status_code=303)
+        age_s = time.time() - self.verdict_at_s if self.verdict else None
+        is_limited = bool(person_of(request).tenant)
+        return self.pages.render(request, "verdict.html", verdict=self.verdict, age_s=age_s, is_limited=is_limited)
+
+    async def queue(self, request: Request) -> Response:
+        """Show what waits for a review."""
+        person = person_of(request)
+
+        def find() -> list[dict[str, Any]]:
+            self.ledger.saw(person, "review queue", {})
+            return self.ledger.queue(tenant=person.tenant, limit=200)
+
+        return self.pages.render(request, "queue.html", items=await asyncio.to_thread(find))
+
+    async def review(self, request: Request) -> Response:
+        """Show the form for a review, or record what was filled in."""
+        person, wanted = person_of(request), request.query_params.get("event", "")
+
+        def find() -> tuple[Event, Mapping[str, Any], list[Event]]:
+            self.ledger.saw(person, "review", {"event_id": wanted})
+            store = self.ledger.store
+            found = find_event(store, wanted, tenant=person.tenant) or _by_place(store, wanted, person.tenant)
+            if len(found) != 1:
+                raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
+            about = found[0].text("parent_event_id") if found[0].event_type == "human_review" else ""
+            others = find_event(store, about, tenant=person.tenant) if about else []
+            return found[0], load_contents(store, [*found, *others], tenant=person.tenant), others
+
+        subject, contents, others = await asyncio.to_thread(find)
+        if request.method == "GET":
+            draft = draft_of(subject, contents) or next(filter(None, (draft_of(e, contents) for e in others)), "")
+            return self.pages.render(
+                request, "review.html", event=subject, contents=contents, draft=draft, problem="", filled={}
+            )
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        spent_s = self._expect_token(request, form.get("form_token", ""))
+        draft = form.get("draft", "").replace("\r\n", "\n")
+        try:
+            review = make_review(
+                reviewer=person.name,
+                action=form.get("action", ""),
+                role=form.get("role") or None,
+                draft=draft or None,
+                final=form.get("final", "").replace("\r\n", "\n") if form.get("action") == "edit" else None,
+                reasoning=form.get("reasoning") or None,
+                seconds_spent=round(spent_s, 1),
+            )
+        except UsageError as error:
+            return self.pages.render(
+                *(request, "review.html"),
+                status=400,
+                event=subject,
+                contents=contents,
+                draft=draft,
+                problem=str(error),
+                filled=form,
+            )
+        judgement = review_row(
+            complete_review(review, subject, contents), subject, content_policy(self.ledger.settings)
+        )
+        await asyncio.to_thread(self.ledger.record, judgement)
+        case_id = subject.text("context", "case_id")
+        return RedirectResponse(link(f"/case/{case_id}") if case_id else "/queue", status_code=303)
+
+    async def access_log(self, request: Request) -> Response:
+        """Show who looked at what."""
+        person, page = person_of(request), _number(request.query_params.get("page", "1"))
+
+        def find() -> list[Event]:
+            self.ledger.saw(person, "access log", {})
+            offset = (page - 1) * PAGE_SIZE
+            return self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset)
+
+        events = await asyncio.to_thread(find)
+        has_more = len(events) > PAGE_SIZE
+        return self.pages.render(request, "access.html", events=events[:PAGE_SIZE], page=page, has_more=has_more)
+
+    async def download_rows(self, request: Request) -> Response:
+        """Hand out the rows of a case as CSV."""
+        person, case_id = person_of(request), request.path_params["case_id"]
+
+        def make() -> bytes:
+            self.ledger.saw(person, "export", {"case_id": case_id, "format": "csv"})
+            out = io.BytesIO()
+            export_rows(self.ledger.store, Criteria(case_id=case_id, tenant=person.tenant), "csv", out)
+            return out.getvalue()
+
+        return _file(await asyncio.to_thread(make), f"{case_id}.csv", "text/csv; charset=utf-8")
+
+    async def download_bundle(self, request: Request) -> Response:
+        """Hand out an evidence bundle of a case."""
+        person, case_id = person_of(request), request.path_params["case_id"]
+
+        def make() -> bytes:
+            if person.tenant and not find_case(self.ledger.store, case_id, tenant=person.tenant):
+                raise UsageError(f"expected a case of yours, got {case_id}: nothing is recorded about it")
+            self.ledger.saw(person, "evidence bundle", {"case_id": case_id})
+            with tempfile.TemporaryDirectory() as directory:
+                target = Path(directory) / "evidence.zip"
+                self.ledger.bundle(target, ("--case", case_id))
+                return target.read_bytes()
+
+        return _file(await asyncio.to_thread(make), f"evidence-{case_id}.zip", "application/zip")
+
+    async def sign_in(self, request: Request) -> Response:
+        """Ask for a token, and begin a session for whose it is."""
+        place = request.query_params.get("next", "/")
+        if request.method == "GET":
+            return self.pages.render(request, "sign_in.html", next=place, problem="")
+        form = await request.form()
+        self._expect_token(request, str(form.get("form_token", "")))
+        person = self.options.person_with_token(str(form.get("token", "")).strip())
+        if person is None:
+            problem = "This token belongs to nobody known here."
+            return self.pages.render(request, "sign_in.html", status=403, next=place, problem=problem)
+        is_local = place.startswith("/") and not place.startswith(("//", "/\\"))
+        answer = RedirectResponse(place if is_local else "/", status_code=303)
+        is_secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
+        answer.set_cookie(
+            COOKIE, self.sessions.begin(person), httponly=True, samesite="strict", secure=is_secure, path="/"
+        )
+        return answer
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session."""
+        await self.expect_own_form(request)
+        self.sessions.end(session_cookie(request.headers))
+        answer = RedirectResponse("/sign-in", status_code=303)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+    async def expect_own_form(self, request: Request) -> None:
+        """Raise UsageError when the form is not one of ours."""
+        form = await request.form()
+        self._expect_token(request, str(form.get("form_token", "")))
+
+    def _expect_token(self, request: Request, token: str) -> float:
+        age_s = self.sessions.form_age_s(request.state.person, token)
+        if age_s is None:
+            raise UsageError("expected a form of this console, got another or an old one: open the page again")
+        return age_s
+
+
+def person_of(request: Request) -> Person:
+    """Return who asks; the guard lets nobody else through."""
+    person: Person = request.state.person
+    return person
+
+
+def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: int = PAGE_SIZE) -> Criteria:
+    """Return the criteria of a search form; one event more than a page tells whether there is another page."""
+    now_ns = time.time_ns()
+    return Criteria(
+        since_ns=parse_time(asked["since"], now_ns=now_ns) if "since" in asked else None,
+        until_ns=parse_time(asked["until"], now_ns=now_ns) if "until" in asked else None,
+        event_type=asked.get("type", ""),
+        model=asked.get("model", ""),
+        actor=asked.get("actor", ""),
+        reviewer=asked.get("reviewer", ""),
+        case_id=asked.get("case", ""),
+        outcome=asked.get("outcome", ""),
+        text=asked.get("text", ""),
+        tenant=tenant,
+        with_housekeeping="type" in asked,
+        limit=limit + 1,
+        offset=(page - 1) * limit,
+    )
+
+
+def _by_place(store: Any, wanted: str, tenant: str) -> list[Event]:
+    chain, _, seq = wanted.rpartition(":")
+    is_place = len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16
+    return find_row(store, chain, int(seq), tenant=tenant) if is_place else []
+
+
+def _first_seen(events: list[Event]) -> dict[str, str]:
+    """Return, for each content reference, the event that shows it: a conversation is resent with every turn."""
+    seen: dict[str, str] = {}
+    for event in events:
+        for item in event.items():
+            seen.setdefault(str(item.get("ref")), event.event_id)
+    return seen
+
+
+def _bars(events: list[Event]) -> dict[str, tuple[int, int]]:
+    """Return each event's place on the time axis of its trace, as percent from the left and percent wide."""
+    spans: dict[str, tuple[int, int]] = {}
+    for event in (e for e in events if e.text("span_id")):
+        first, last = spans.get(event.text("trace_id"), (event.start_ns, event.end_ns))
+        spans[event.text("trace_id")] = (min(first, event.start_ns), max(last, event.end_ns))
+    bars: dict[str, tuple[int, int]] = {}
+    for event in events:
+        if event.text("trace_id") not in spans or not event.text("span_id"):
+            continue
+        first, last = spans[event.text("trace_id")]
+        whole = max(last - first, 1)
+        left = round(100 * (event.start_ns - first) / whole)
+        bars[event.event_id] = (min(left, 98), max(2, round(100 * (event.end_ns - event.start_ns) / whole)))
+    return bars
+
+
+def _number(text: str) -> int:
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+
+
+def _file(data: bytes, name: str, media: str) -> Response:
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)
+    return Response(data, media_type=media, headers={"Content-Disposition": f'attachment; filename="{safe}"'})

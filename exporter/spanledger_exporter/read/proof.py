@@ -1,0 +1,181 @@
+"""The proof of one row, step by step, in plain words: what `verify` checks for all rows, shown for one.
+
+1. The stored envelope hashes to `env_hash`.
+2. `row_hash` follows from chain, place, predecessor, time and `env_hash`.
+3. The predecessor is the row before it (or the genesis value of the chain).
+4. A segment of the log covers the row, and its root follows from the segment's row hashes.
+5. The segment's entry is in the log that a signed checkpoint commits to.
+6. An anchor holds a checkpoint of that log.
+
+A step that cannot be made yet is `waiting`, one that does not hold is `failed`. This runs on the operator's machine: an
+outsider verifies an evidence bundle with a program of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from spanledger_exporter.config import Settings
+from spanledger_exporter.errors import SpanledgerError
+from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
+from spanledger_exporter.ledger.merkle import Tree, leaf_hash, root_of_leaves, verify_inclusion
+from spanledger_exporter.ledger.row import env_hash, genesis_hash, row_hash
+from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
+from spanledger_exporter.store.connection import Store
+from spanledger_exporter.verify.local import load_trust
+
+StepStatus = Literal["ok", "waiting", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One claim, whether it holds, and what was compared."""
+
+    claim: str
+    status: StepStatus
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowProof:
+    """The steps for one row. `tlog_proof` is the C2SP text once step 5 holds."""
+
+    steps: tuple[Step, ...]
+    tlog_proof: str = ""
+
+    @property
+    def status(self) -> StepStatus:
+        """Return the worst status."""
+        found: set[StepStatus] = {step.status for step in self.steps}
+        return "failed" if "failed" in found else "waiting" if "waiting" in found else "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The row as the store has it; hashes are raw bytes."""
+
+    chain_id: bytes
+    seq: int
+    prev_hash: bytes
+    time_ns: int
+    env: bytes
+    env_hash: bytes
+    row_hash: bytes
+
+
+def prove_row(store: Store, settings: Settings, *, chain: str, seq: int, row_hash_hex: str) -> RowProof:
+    """Return the proof of the row with this hash at this place."""
+    found = store.query(
+        f"SELECT chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash FROM {store.database}.rows "
+        "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64} "
+        "AND row_hash = toFixedString(unhex({hash:String}), 32) LIMIT 1",
+        {"chain": chain, "seq": seq, "hash": row_hash_hex},
+        binary=("env",),
+    )
+    if not found:
+        return RowProof((Step("the row is in the store", "failed", f"chain {chain}, place {seq}"),))
+    row = _Stored(*found[0])
+    steps = list(_row_steps(store, row))
+    covering = _covering_entry(store, row)
+    if covering is None:
+        return RowProof(
+            (*steps, Step("a segment of the log covers it", "waiting", "not sealed yet: `spanledger seal`"))
+        )
+    index, entry = covering
+    steps.append(_segment_step(store, row, index, entry))
+    log_step, proof, size = _log_step(store, settings, index, entry)
+    return RowProof((*steps, log_step, _anchor_step(store, index, size)), proof)
+
+
+def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
+    digest = env_hash(row.env)
+    yield _judged("the envelope is what was hashed", digest == row.env_hash, f"SHA-256 {digest.hex()}")
+    expected = row_hash(
+        chain_id=row.chain_id, seq=row.seq, prev_hash=row.prev_hash, time_ns=row.time_ns, env_hash=digest
+    )
+    yield _judged(
+        "the row's hash follows from its content and place", expected == row.row_hash, f"SHA-256 {expected.hex()}"
+    )
+    if row.seq == 0:
+        detail = "first of its chain: the genesis value"
+        yield _judged("it begins its chain", genesis_hash(row.chain_id) == row.prev_hash, detail)
+        return
+    before = store.query(
+        f"SELECT DISTINCT row_hash FROM {store.database}.rows "
+        "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64}",
+        {"chain": row.chain_id.hex(), "seq": row.seq - 1},
+    )
+    is_linked = [value for (value,) in before] == [row.prev_hash]
+    yield _judged("it follows the row before it", is_linked, f"row {row.seq - 1}: {row.prev_hash.hex()}")
+
+
+def _judged(claim: str, holds: bool, detail: str) -> Step:
+    return Step(claim, "ok" if holds else "failed", detail)
+
+
+def _covering_entry(store: Store, row: _Stored) -> tuple[int, dict[str, Any]] | None:
+    found = store.query(
+        f"SELECT `index`, entry FROM {store.database}.log WHERE JSONExtractString(entry, 'type') = 'segment' "
+        "AND JSONExtractString(entry, 'chain') = {chain:String} AND JSONExtractUInt(entry, 'first') <= {seq:UInt64} "
+        "AND JSONExtractUInt(entry, 'last') >= {seq:UInt64} ORDER BY `index` LIMIT 1",
+        {"chain": row.chain_id.hex(), "seq": row.seq},
+    )
+    return (int(found[0][0]), {"raw": found[0][1], **orjson.loads(found[0][1])}) if found else None
+
+
+def _segment_step(store: Store, row: _Stored, index: int, entry: dict[str, Any]) -> Step:
+    first, last = int(entry["first"]), int(entry["last"])
+    hashes = store.query(
+        f"SELECT row_hash FROM {store.database}.rows WHERE chain_id = toFixedString(unhex({{chain:String}}), 16) "
+        "AND seq BETWEEN {first:UInt64} AND {last:UInt64} ORDER BY seq LIMIT 1 BY seq, row_hash",
+        {"chain": row.chain_id.hex(), "first": first, "last": last},
+    )
+    root = root_of_leaves(value for (value,) in hashes)
+    detail = f"log entry {index}: rows {first} to {last} of this chain, root {root.hex()}"
+    return _judged("a sealed segment covers it", root.hex() == entry.get("root"), detail)
+
+
+def _log_step(store: Store, settings: Settings, index: int, entry: dict[str, Any]) -> tuple[Step, str, int]:
+    claim = "the segment is in the signed log"
+    found = store.query(
+        f"SELECT size, note FROM {store.database}.checkpoints WHERE size > {{index:UInt64}} ORDER BY size LIMIT 1",
+        {"index": index},
+    )
+    if not found:
+        return Step(claim, "waiting", "no checkpoint covers it yet: `spanledger seal`"), "", 0
+    size, note = int(found[0][0]), str(found[0][1])
+    try:
+        signed = open_checkpoint(note, load_trust(settings).at(size))
+        proof = _inclusion(store, index, signed.checkpoint, leaf_hash(entry["raw"].encode()))
+    except SpanledgerError as error:
+        return Step(claim, "failed", str(error)), "", size
+    keys = ", ".join(f"{key.name} ({key.key_id.hex()})" for key in signed.signed_by)
+    detail = f"checkpoint of size {size}, root {signed.checkpoint.root.hex()}, signed by {keys}"
+    return Step(claim, "ok", detail), format_tlog_proof(TlogProof(index, tuple(proof), note)), size
+
+
+def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) -> list[bytes]:
+    rows = store.query(
+        f"SELECT leaf_hash FROM {store.database}.log "
+        "WHERE `index` < {size:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
+        {"size": checkpoint.size},
+    )
+    proof = Tree(value for (value,) in rows).inclusion_proof(index, checkpoint.size)
+    verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=proof, root=checkpoint.root)
+    return proof
+
+
+def _anchor_step(store: Store, index: int, size: int) -> Step:
+    claim = "an anchor holds a checkpoint of that log"
+    found = store.query(
+        f"SELECT kind, target, min(size) FROM {store.database}.anchors "
+        "WHERE size > {index:UInt64} GROUP BY kind, target",
+        {"index": index},
+    )
+    if not found or not size:
+        return Step(claim, "waiting", "not anchored yet")
+    return Step(claim, "ok", "; ".join(f"{kind} {target}, size {at}" for kind, target, at in found))

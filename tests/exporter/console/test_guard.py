@@ -1,0 +1,191 @@
+"""Who may see what, and what a browser may be made to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from http.cookies import SimpleCookie
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from served_console import TOKENS, Answer, Served
+from spanledger_exporter.console.forms import FORM_LIFETIME_S, LIFETIME_S, Sessions
+from spanledger_exporter.console.options import ConsoleOptions, Person, read_people
+from spanledger_exporter.errors import ConfigurationError
+
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+
+
+def form_token(page: Answer) -> str:
+    """Return the token of the page's form."""
+    found = re.search(r'name="form_token" value="([^"]+)"', page.text)
+    assert found
+    return found[1]
+
+
+def sign_in(console: Served, name: str) -> str:
+    """Sign in, and return the Cookie header."""
+    token = form_token(console.ask("/sign-in"))
+    data = urlencode({"form_token": token, "token": TOKENS[name]}).encode()
+    answer = console.ask("/sign-in", data=data, **FORM)
+    assert answer.status == 303
+    cookie = SimpleCookie(answer.headers["set-cookie"])["spanledger_session"]
+    assert cookie["httponly"]
+    assert cookie["samesite"].lower() == "strict"
+    return f"spanledger_session={cookie.value}"
+
+
+def test_every_answer_forbids_scripts_frames_caches_and_anything_from_elsewhere(console: Served) -> None:
+    """Pages, files and errors alike."""
+    for path in ("/", "/static/console.css", "/no-such-page", "/api/queue"):
+        headers = {name.lower(): value for name, value in console.ask(path).headers.items()}
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_name_that_is_not_ours_is_refused(console: Served) -> None:
+    """DNS rebinding: a page of somebody else whose name resolves to this machine."""
+    assert console.ask("/", Host="evil.example").status == 421
+    assert console.ask("/", Host=f"localhost:{console.port}").status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Origin": "null"},
+    ],
+)
+def test_a_form_of_another_site_changes_nothing(console: Served, headers: dict[str, str]) -> None:
+    """Whatever it carries."""
+    token = form_token(console.ask("/verdict"))
+    answer = console.ask("/verdict", data=urlencode({"form_token": token}).encode(), **FORM, **headers)
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize("token", ["", "1.abc", "x", "9999999999.000.00"])
+def test_a_form_without_our_token_changes_nothing(console: Served, token: str) -> None:
+    """It was not made by the page that it claims to be."""
+    assert console.ask("/verdict", data=urlencode({"form_token": token}).encode(), **FORM).status == 400
+
+
+def test_strangers_see_the_sign_in_page_and_nothing_else(guarded: Served) -> None:
+    """Pages redirect, the API says 401."""
+    for path in ("/", "/case/CASE-1", "/access", "/event?id=x", "/case/CASE-1/rows.csv"):
+        answer = guarded.ask(path)
+        assert (answer.status, answer.headers["location"].split("?")[0]) == (303, "/sign-in")
+    assert guarded.ask("/api/queue").status == 401
+    assert guarded.ask("/api/queue", Authorization="Bearer wrong").status == 401
+
+
+def test_a_wrong_token_opens_no_session(guarded: Served) -> None:
+    """And is answered without a hint."""
+    data = urlencode({"form_token": form_token(guarded.ask("/sign-in")), "token": "guess"}).encode()
+    answer = guarded.ask("/sign-in", data=data, **FORM)
+    assert answer.status == 403
+    assert "set-cookie" not in {name.lower() for name in answer.headers}
+
+
+def test_signing_in_leads_only_to_our_own_pages(guarded: Served) -> None:
+    """`next` is a path of ours, or the front page."""
+    for place, expected in (
+        ("/queue", "/queue"),
+        ("//evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\\evil", "/"),
+    ):
+        data = urlencode({"form_token": form_token(guarded.ask("/sign-in")), "token": TOKENS["maria"]}).encode()
+        answer = guarded.ask(f"/sign-in?{urlencode({'next': place})}", data=data, **FORM)
+        assert answer.headers["location"] == expected
+
+
+def test_signing_out_ends_the_session(guarded: Served) -> None:
+    """The cookie is worth nothing afterwards."""
+    cookie = sign_in(guarded, "maria")
+    page = guarded.ask("/queue", Cookie=cookie)
+    assert page.status == 200
+    data = urlencode({"form_token": form_token(page)}).encode()
+    assert guarded.ask("/sign-out", data=data, Cookie=cookie, **FORM).status == 303
+    assert guarded.ask("/queue", Cookie=cookie).status == 303
+
+
+def test_a_person_of_one_tenant_sees_nothing_of_another(guarded: Served) -> None:
+    """Search, case, trace, event by id and by place, export, queue and API: CASE-1 belongs to somebody else."""
+    everything, own = f"Bearer {TOKENS['maria']}", f"Bearer {TOKENS['otto']}"
+    (event, *_rest) = json.loads(guarded.ask("/api/cases/CASE-1", Authorization=everything).body)
+    places = (
+        "/case/CASE-1",
+        f"/trace/{event['trace_id']}",
+        f"/event?id={event['event_id']}",
+        f"/event?id={event['chain']}:{event['seq']}",
+        "/?case=CASE-1",
+        "/?text=brute-force&case=CASE-1",
+        "/api/cases/CASE-1",
+        "/api/events?case=CASE-1",
+        "/case/CASE-1/rows.csv",
+    )
+    for place in places:
+        assert "triage-agent" in guarded.ask(place, Authorization=everything).text, place
+        assert "triage-agent" not in guarded.ask(place, Authorization=own).text, place
+        assert "brute-force attempt" not in guarded.ask(place, Authorization=own).text, place
+    assert guarded.ask("/case/CASE-1/evidence.zip", Authorization=own).status == 400
+    assert {item["tenant"] for item in json.loads(guarded.ask("/api/queue", Authorization=own).body)} == {"other"}
+    assert "CASE-4" in guarded.ask("/case/CASE-4", Authorization=own).text
+
+
+def test_the_proxys_header_is_believed_only_from_the_proxy(story: Path) -> None:
+    """Elsewhere it is a claim like any other."""
+    from starlette.requests import Request
+
+    from spanledger_exporter.console.guard import Guard
+
+    options = ConsoleOptions(user_header="X-Forwarded-User", tenant_header="X-Tenant", proxy_addresses=("10.0.0.1",))
+    guard = Guard(lambda *_: None, options=options, sessions=Sessions())  # type: ignore[arg-type]
+
+    def person(peer: str, *headers: tuple[bytes, bytes]) -> Person | None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": list(headers), "client": (peer, 1)}
+        return guard._person(Request(scope))
+
+    user, tenant = (b"x-forwarded-user", b"maria"), (b"x-tenant", b"other")
+    assert person("10.0.0.1", user, tenant) == Person("maria", "other")
+    assert person("10.0.0.2", user, tenant) is None
+    assert person("10.0.0.1", user) is None, "without a tenant the proxy did not say what she may see"
+    assert person("10.0.0.1", tenant) is None
+
+
+def test_a_console_for_strangers_is_not_started() -> None:
+    """Beyond loopback somebody must say who is asking."""
+    with pytest.raises(ConfigurationError, match="--people FILE or --user-header"):
+        ConsoleOptions(host="0.0.0.0").check()  # noqa: S104
+    ConsoleOptions(host="0.0.0.0", user_header="X-User").check()  # noqa: S104
+
+
+@pytest.mark.parametrize("line", ["", "maria", "maria short", "maria " + "a" * 64 + " other more", "# nobody"])
+def test_a_people_file_that_names_nobody_properly_is_refused(tmp_path: Path, line: str) -> None:
+    """One line that says which line and why."""
+    (tmp_path / "people").write_text(line + "\n")
+    with pytest.raises(ConfigurationError, match="expected"):
+        read_people(tmp_path / "people")
+
+
+def test_sessions_and_forms_grow_old() -> None:
+    """A session ends after a working day, a form soon after."""
+    now = [1000.0]
+    sessions = Sessions(clock=lambda: now[0])
+    maria = Person("maria")
+    session, token = sessions.begin(maria), sessions.form_token(maria)
+    now[0] += 60
+    assert sessions.person(session) == maria
+    assert sessions.form_age_s(maria, token) == 60
+    assert sessions.form_age_s(Person("otto"), token) is None
+    now[0] += LIFETIME_S + FORM_LIFETIME_S
+    assert sessions.person(session) is None
+    assert sessions.form_age_s(maria, token) is None

@@ -1,0 +1,194 @@
+"""What the pages show, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from urllib.parse import urlencode
+
+from served_console import Served, command
+
+FORM = {"Content_Type": "application/x-www-form-urlencoded"}
+JSON = {"Content_Type": "application/json"}
+
+
+def sql(console: Served, query: str) -> list[dict[str, object]]:
+    """Ask the store beside the console."""
+    found: list[dict[str, object]] = json.loads(command(console.directory, "sql", query, "--json").stdout)
+    return found
+
+
+def event_of(console: Served, case: str, event_type: str) -> dict[str, object]:
+    """Return the newest event of a kind in a case."""
+    found: list[dict[str, object]] = json.loads(console.ask(f"/api/events?case={case}&type={event_type}").body)
+    return found[0]
+
+
+def test_a_case_shows_the_whole_conversation_once_with_versions_and_money(console: Served) -> None:
+    """What the model saw, what it said, what people made of it."""
+    page = console.ask("/case/CASE-2").text
+    for words in (
+        "You triage security alerts.",
+        "prompt triage 2.0.0",
+        "1,240 → 210 tokens · $0.0036",
+        "index runbooks 2026-10-30",
+        "whois server closed the connection",
+        "Block the address for 24 hours.",
+        "anchored",
+    ):
+        assert words in page
+    assert page.count("Alert CASE-2: 40 failed logins") == 2, "once in full, once folded away"
+
+
+def test_a_call_that_was_cut_off_and_a_self_review_are_marked(console: Served) -> None:
+    """The two things that a reader must not miss."""
+    assert "outcome incomplete" in console.ask("/case/CASE-5").text
+    assert "four eyes were not at work" in console.ask("/case/CASE-6").text
+
+
+def test_whatever_was_recorded_is_text_and_never_markup(console: Served) -> None:
+    """A prompt may hold anything."""
+    evil = "<script>alert(1)</script>"
+    event = event_of(console, "CASE-1", "model_call")
+    body = {"event_id": event["event_id"], "action": "reject", "reasoning": evil, "reviewer": evil}
+    assert console.ask("/api/reviews", data=json.dumps(body).encode(), **JSON).status == 201
+    page = console.ask("/case/CASE-1").text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+
+
+def test_every_step_of_a_sealed_rows_proof_holds(console: Served) -> None:
+    """From the envelope's bytes to the anchor."""
+    event = event_of(console, "CASE-2", "retrieval")
+    page = console.ask(f"/event?id={event['event_id']}").text
+    assert page.count("<strong>Holds</strong>") == 6
+    assert "c2sp.org/tlog-proof@v1" in page
+
+
+def test_a_row_that_is_not_sealed_says_what_it_waits_for(console: Served) -> None:
+    """The newest access row."""
+    event = json.loads(console.ask("/api/events?type=access").body)[0]
+    page = console.ask(f"/event?id={event['chain']}:{event['seq']}").text
+    assert "<strong>Not yet</strong>" in page
+    assert "spanledger seal" in page
+
+
+def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served) -> None:
+    """The form shows the draft; what the person made of it stands in the ledger, with the time it took."""
+    queue = console.ask("/queue").text
+    assert "CASE-4" in queue
+    event = event_of(console, "CASE-4", "model_call")
+    form = console.ask(f"/review?event={event['event_id']}")
+    token = re.search(r'name="form_token" value="([^"]+)"', form.text)
+    assert token
+    assert "CASE-4 is a brute-force attempt." in form.text
+    draft = "CASE-4 is a brute-force attempt.\nBlock the address.\nNo further action."
+    filled = {
+        "form_token": token[1],
+        "action": "edit",
+        "draft": draft.replace("\n", "\r\n"),
+        "final": draft.replace("No further action", "Tell the owner"),
+        "reasoning": "the owner must know",
+        "role": "lead",
+    }
+    answer = console.ask(f"/review?event={event['event_id']}", data=urlencode(filled).encode(), **FORM)
+    assert (answer.status, answer.headers["location"]) == (303, "/case/CASE-4")
+    (row,) = sql(console, "SELECT * FROM reviews WHERE case_id = 'CASE-4' AND action = 'edit' AND tenant = 'default'")
+    assert row["diff"] == "-No further action.\n+Tell the owner."
+    assert (row["subject_event_id"], row["reasoning"], row["author"]) == (
+        event["event_id"],
+        "the owner must know",
+        "triage-agent",
+    )
+    assert "Tell the owner." in console.ask("/case/CASE-4").text
+
+
+def test_a_review_that_makes_no_sense_is_shown_again_with_what_was_typed(console: Served) -> None:
+    """Nothing is recorded."""
+    event = event_of(console, "CASE-3", "model_call")
+    token = re.search(r'name="form_token" value="([^"]+)"', console.ask(f"/review?event={event['event_id']}").text)
+    assert token
+    filled = {"form_token": token[1], "action": "shrug", "reasoning": "typed with care"}
+    answer = console.ask(f"/review?event={event['event_id']}", data=urlencode(filled).encode(), **FORM)
+    assert answer.status == 400
+    assert "typed with care" in answer.text
+
+
+def test_a_review_tool_in_any_language_records_over_http(console: Served) -> None:
+    """JSON in, the row's place out."""
+    event = event_of(console, "CASE-3", "model_call")
+    body = {"event_id": event["event_id"], "action": "approve", "reasoning": "seen", "seconds_spent": 4.5}
+    answer = console.ask("/api/reviews", data=json.dumps(body).encode(), **JSON)
+    recorded = json.loads(answer.body)
+    assert (answer.status, recorded["event_type"]) == (201, "human_review")
+    decision = {"name": "close", "result": "closed", "event_id": event["event_id"], "confidence": 1}
+    assert console.ask("/api/decisions", data=json.dumps(decision).encode(), **JSON).status == 201
+    (row,) = sql(console, f"SELECT seconds_spent FROM reviews WHERE event_id = '{recorded['event_id']}'")
+    assert row["seconds_spent"] == 4.5
+
+
+def test_a_body_that_makes_no_sense_is_answered_with_a_sentence(console: Served) -> None:
+    """Wrong type, wrong JSON, missing field, wrong field, unknown event."""
+    event = event_of(console, "CASE-3", "model_call")
+    for body, status in (
+        (b"{", 400),
+        (b"[]", 400),
+        (b"{}", 400),
+        (json.dumps({"event_id": event["event_id"], "action": "edit"}).encode(), 400),
+        (json.dumps({"event_id": event["event_id"], "action": "approve", "seconds_spent": "long"}).encode(), 400),
+        (json.dumps({"event_id": "no:such", "action": "approve"}).encode(), 404),
+    ):
+        answer = console.ask("/api/reviews", data=body, **JSON)
+        assert (answer.status, "expected" in json.loads(answer.body)["error"]) == (status, True)
+    assert console.ask("/api/reviews", data=b"action=approve", **FORM).status == 400
+
+
+def test_the_rows_of_a_case_can_be_downloaded(console: Served) -> None:
+    """CSV for a spreadsheet."""
+    answer = console.ask("/case/CASE-1/rows.csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {row["case_id"] for row in rows} == {"CASE-1"}
+    assert 'filename="CASE-1.csv"' in answer.headers["content-disposition"]
+
+
+def test_the_evidence_of_a_case_can_be_downloaded(console: Served) -> None:
+    """A bundle that brings its own verifier."""
+    answer = console.ask("/case/CASE-2/evidence.zip")
+    assert answer.status == 200, answer.text[-600:]
+    names = zipfile.ZipFile(io.BytesIO(answer.body)).namelist()
+    assert any(name.endswith("verify.py") for name in names)
+
+
+def test_the_verdict_is_explained_in_plain_words(console: Served) -> None:
+    """After somebody asked for one."""
+    token = re.search(r'name="form_token" value="([^"]+)"', console.ask("/verdict").text)
+    assert token
+    answer = console.ask("/verdict", data=urlencode({"form_token": token[1]}).encode(), **FORM)
+    assert answer.status == 303
+    page = console.ask("/verdict").text
+    assert re.search(r"<h2>(Verified|Incomplete)</h2>", page)
+    assert "What this cannot show" in page
+
+
+def test_every_page_leaves_an_access_row_and_the_log_shows_it(console: Served) -> None:
+    """Who, what, of which case, why, through the console."""
+    console.ask("/case/CASE-6?reason=complaint+2026-17")
+    console.ask("/case/CASE-6/rows.csv")
+    looked = "event_type = 'access' AND JSONExtractString(env, 'access', 'reason') = 'complaint 2026-17'"
+    assert sql(console, f"SELECT count() AS n FROM events WHERE {looked}") == [{"n": 1}]  # ships what waits, too
+    assert any("complaint 2026-17" in console.ask("/access").text for _attempt in range(30))
+    accesses = json.loads(console.ask("/api/events?type=access").body)
+    (seen,) = [event for event in accesses if event["access"].get("reason") == "complaint 2026-17"]
+    assert (seen["access"]["action"], seen["access"]["channel"]) == ("timeline", "console")
+    assert seen["access"]["subject"] == {"case_id": "CASE-6"}
+    assert "export" in {event["access"]["action"] for event in accesses}
+
+
+def test_a_mistake_is_a_page_with_a_sentence(console: Served) -> None:
+    """A time that is none, an event that is none, a case that nobody recorded."""
+    assert (console.ask("/?since=yesterday").status, console.ask("/event?id=no").status) == (400, 404)
+    assert "expected a time such as" in console.ask("/?since=yesterday").text
+    assert "Nothing is recorded about this." in console.ask("/case/NO-SUCH").text
