@@ -1,10 +1,12 @@
-"""The OTLP/HTTP endpoint `POST /v1/traces` as an ASGI application.
+"""The OTLP/HTTP endpoint `POST /v1/traces`, and `POST /v1/events` for what people do, as an ASGI application.
 
 Rules (OTLP 1.11)
 - 200 only after every span of the request is in the spool; the body is an empty ExportTraceServiceResponse.
 - 400 a body that cannot be read, 413 larger than the limit after decompression, 415 another content type,
   503 with Retry-After when the spool refuses. Only 429, 502, 503 and 504 make a sender try again.
 - An error carries a google.rpc.Status in the request's own encoding.
+- `/v1/events` takes `application/json` only (a web page cannot send that across origins unasked) and answers with the
+  event's id, after its row is in the spool.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from spanledger_exporter.collector.encoding import (
     decompress,
     parse_content_type,
 )
+from spanledger_exporter.collector.events import event_id_of, parse_event
 from spanledger_exporter.collector.otlp import Received, parse_json, parse_protobuf
 from spanledger_exporter.errors import DataError, SpanledgerError
 
@@ -67,10 +70,32 @@ def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> St
         plain = decompress(body, content_encoding, limit=max_body_bytes)
         record(parse_json(plain) if encoding == "json" else parse_protobuf(plain))
 
+    async def record_event(request: Request) -> Response:
+        if parse_content_type(request.headers.get("content-type", "")) != "json":
+            return _error("json", 415, _INVALID_ARGUMENT, "expected Content-Type application/json")
+        try:
+            span = parse_event(await _read(request, max_body_bytes))
+            await run_in_threadpool(record, [span])
+        except TooLargeError as error:
+            return _error("json", 413, _RESOURCE_EXHAUSTED, str(error))
+        except DataError as error:
+            return _error("json", 400, _INVALID_ARGUMENT, str(error))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except SpanledgerError as error:
+            return _error("json", 503, _UNAVAILABLE, str(error))
+        return JSONResponse({"event_id": event_id_of(span)})
+
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    return Starlette(routes=[Route("/v1/traces", export, methods=["POST"]), Route("/healthz", health)])
+    return Starlette(
+        routes=[
+            Route("/v1/traces", export, methods=["POST"]),
+            Route("/v1/events", record_event, methods=["POST"]),
+            Route("/healthz", health),
+        ]
+    )
 
 
 async def _read(request: Request, limit: int) -> bytes:
