@@ -1,9 +1,8 @@
 """Where a server store is: `clickhouse://user:password@host:8123/database?option=value`, `clickhouses://` for TLS.
 
 Options of the line: `ca` (PEM file), `client_cert` and `client_key` (PEM files), `verify` (0 or 1), `server_name`,
-`compression` (lz4, zstd, gzip, none), `connect_timeout_s`, `timeout_s`, `cluster` (tables come from
-`init --cluster`). Every other option must be a setting name of ClickHouse with the prefix `setting.`, for example
-`setting.insert_quorum=auto`.
+`compression` (lz4, zstd, gzip, none), `connect_timeout_s`, `timeout_s`. Every other option must be a setting name of
+ClickHouse with the prefix `setting.`, for example `setting.insert_quorum=auto`.
 """
 
 from __future__ import annotations
@@ -87,8 +86,8 @@ def _compression(text: str) -> str | bool:
     return accepted[text.lower()]
 
 
-# our name -> (the driver's name, how to read it)
-_OPTIONS: Mapping[str, tuple[str, Any]] = {
+OPTIONS: Mapping[str, tuple[str, Any]] = {
+    # our name: (the driver's name, how to read it)
     "ca": ("ca_cert", str),
     "client_cert": ("client_cert", str),
     "client_key": ("client_cert_key", str),
@@ -111,12 +110,12 @@ def _options(query: str) -> tuple[dict[str, Any], dict[str, str]]:
         if name.startswith(SETTING_PREFIX):
             settings[name.removeprefix(SETTING_PREFIX)] = value
             continue
-        if name not in _OPTIONS:
-            accepted = ", ".join(_OPTIONS)
+        if name not in OPTIONS:
+            accepted = ", ".join(OPTIONS)
             raise ConfigurationError(
                 f"expected an option of SPANLEDGER_STORE to be {accepted} or {SETTING_PREFIX}NAME, got {name!r}"
             )
-        driver_name, read = _OPTIONS[name]
+        driver_name, read = OPTIONS[name]
         try:
             options[driver_name] = read(value)
         except (KeyError, ValueError):
