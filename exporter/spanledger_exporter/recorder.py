@@ -81,6 +81,7 @@ class Recorder:
         self._chain: Chain | None = None
         self._losses = _Losses()
         self._quota = SpoolQuota.of(settings)
+        self._is_limited = settings.spool_quota_bytes > 0
         self._is_durable = settings.durability == "power"
         self._retry_at_s = 0.0
         self._after_fork_state()
@@ -135,7 +136,7 @@ class Recorder:
 
     def _submit(self, item: _Item) -> RowId:
         """Append `item`, or leave it to the append that this thread is already inside of."""
-        done = self._exclusively(lambda: self._append(item))
+        done = self._exclusively(partial(self._append, item))
         if done is None:
             self._pending.append(item)
             return DEFERRED
@@ -173,14 +174,16 @@ class Recorder:
     def _append(self, item: _Item) -> RowId:
         encode, contents, tenant, event_type = item
         try:
-            return self._guarded(partial(self._append_to_chain, encode, contents, tenant))
-        except RecordError as error:
+            return self._append_to_chain(encode, contents, tenant)
+        except (OSError, SpoolFullError) as cause:
+            error = self._refusal(cause)
             self._losses.add(event_type, str(error), self._clock())
-            raise
+            raise error from cause
 
     def _append_to_chain(self, encode: Encode, contents: Sequence[Content], tenant: str) -> RowId:
         chain = self._chain or self._open_chain()
-        self._quota.admit()
+        if self._is_limited:
+            self._quota.admit()
         if self._losses.events:
             self._report_losses(chain)
         head = chain.head
@@ -196,14 +199,17 @@ class Recorder:
     def _guarded(self, step: Callable[[], _Result]) -> _Result:
         try:
             return step()
-        except SpoolFullError as error:
-            raise RecordError(str(error), refuses_call=self.settings.spool_quota_policy == "closed") from error
-        except OSError as error:
-            raise RecordError(
-                f"expected to append to the spool in {self.settings.spool_directory}, got: {error}; "
-                f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place",
-                refuses_call=self.settings.on_failure == "closed",
-            ) from error
+        except (OSError, SpoolFullError) as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: Exception) -> RecordError:
+        if isinstance(error, SpoolFullError):
+            return RecordError(str(error), refuses_call=self.settings.spool_quota_policy == "closed")
+        return RecordError(
+            f"expected to append to the spool in {self.settings.spool_directory}, got: {error}; "
+            f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place",
+            refuses_call=self.settings.on_failure == "closed",
+        )
 
     def _open_chain(self) -> Chain:
         if self._chain is not None:

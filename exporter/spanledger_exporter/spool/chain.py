@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.ledger.row import genesis_hash, make_row
-from spanledger_exporter.spool.format import format_content, format_row
+from spanledger_exporter.ledger.row import env_hash, genesis_hash, row_hash
+from spanledger_exporter.spool.format import format_content, pack_row
 from spanledger_exporter.spool.writer import ROTATE_BYTES, SpoolWriter
 
 MAX_KNOWN_CONTENTS = 16_384
@@ -81,13 +81,12 @@ class Chain:
         now = self._clock()
         time_ns = max(now, head.time_ns)
         env = encode(self.chain_id, seq, now < head.time_ns)
-        row = make_row(
-            chain_id=self.chain_id, seq=seq, prev_hash=head.row.row_hash, time_ns=time_ns, env=env, tenant=tenant
-        )
-        row_id = RowId(self.chain_id, seq, row.row_hash)
+        prev_hash, env_digest = head.row.row_hash, env_hash(env)
+        digest = row_hash(chain_id=self.chain_id, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=env_digest)
+        row_id = RowId(self.chain_id, seq, digest)
         known = self._known
         new = [content for content in contents if content.ref not in known] if contents else ()
-        frame = format_row(row)
+        frame = pack_row(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
         try:
             self.writer.append(b"".join([*map(format_content, new), frame]) if new else frame, Head(row_id, time_ns))
         except BaseException:

@@ -55,9 +55,15 @@ def parse_header(header: bytes) -> tuple[bytes, int]:
 
 def format_row(row: Row) -> bytes:
     """Return the frame of one row."""
-    tenant = row.tenant.encode()
-    head = _ROW.pack(ROW_TYPE, row.seq, row.time_ns, row.prev_hash, row.env_hash, row.row_hash, len(tenant))
-    return _frame(head + tenant + row.env)
+    return pack_row(row.seq, row.time_ns, row.prev_hash, row.env_hash, row.row_hash, row.tenant.encode(), row.env)
+
+
+def pack_row(  # noqa: PLR0917 - the fields of the payload, in their order; keywords cost a tenth of the write path
+    seq: int, time_ns: int, prev_hash: bytes, env_hash: bytes, row_hash: bytes, tenant: bytes, env: bytes, /
+) -> bytes:
+    """Return the frame of a row from its fields."""
+    body = _ROW.pack(ROW_TYPE, seq, time_ns, prev_hash, env_hash, row_hash, len(tenant)) + tenant + env
+    return _frame(body)
 
 
 def format_content(content: Content) -> bytes:

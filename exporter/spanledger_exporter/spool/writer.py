@@ -97,7 +97,7 @@ class SpoolWriter:
         while written < len(data):  # a nearly full disk takes a part and refuses the rest on the next try
             written += os.write(end.descriptor, data[written:])
         # Dying here leaves a complete append that the reader accepts: the row exists, and its call never went out.
-        self._end = end._replace(offset=end.offset + written, mark=mark)
+        self._end = _End(end.descriptor, end.file, end.offset + written, mark)
         self.appends += 1
         self._is_settled = True
 

@@ -143,7 +143,7 @@ def test_a_snapshot_says_what_the_ai_was(settings: Settings) -> None:
 
 
 def test_every_message_part_is_one_reference_with_its_own_media_type(settings: Settings) -> None:
-    """Text as text, images as their bytes, definitions as canonical JSON; instructions and definitions are artifacts."""
+    """Text as text, images as bytes, definitions as canonical JSON; instructions and definitions are artifacts."""
     _call(_provider(settings))
     chain = _only_chain(settings)
     _, end = chain.events()
@@ -447,7 +447,7 @@ def test_a_normaliser_that_fails_leaves_a_raw_row(settings: Settings, monkeypatc
 def test_structured_events_have_their_bodies(settings: Settings) -> None:
     """Decisions and actions that any language can emit as plain span attributes."""
     tracer = _provider(settings).get_tracer("app")
-    decision = {
+    decision: dict[str, Any] = {
         "spanledger.event.type": "decision",
         "spanledger.decision.name": "route",
         "spanledger.decision.policy.version": "7",
@@ -455,7 +455,7 @@ def test_structured_events_have_their_bodies(settings: Settings) -> None:
         "spanledger.decision.confidence": 0.62,
     }
     tracer.start_span("decision", attributes=decision).end()
-    action = {"spanledger.event.type": "external_action", "spanledger.action.idempotency_key": "refund-1"}
+    action: dict[str, Any] = {"spanledger.event.type": "external_action", "spanledger.action.idempotency_key": "refund-1"}
     tracer.start_span("refund", attributes=action).end()
     chain = _only_chain(settings)
     decided, begun, done = chain.events()
