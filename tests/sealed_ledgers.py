@@ -28,9 +28,11 @@ from spanledger_exporter.verify.source import (
     ContentRow,
     EnvelopeRow,
     LogRow,
+    PackedRow,
     Place,
     ReceiptRow,
     RowTuple,
+    pack_row,
 )
 from spanledger_exporter.verify.spooled import SpooledChain
 from spanledger_exporter.verify.trust import KeyRange, Trust
@@ -133,10 +135,10 @@ class SealedLedger:
     def row_count(self) -> int:
         return len(self.rows_)
 
-    def rows(self) -> Iterator[Sequence[RowTuple]]:
+    def rows(self) -> Iterator[Sequence[PackedRow]]:
         ordered = sorted(self.rows_, key=lambda row: (row[0], row[1]))
         for start in range(0, len(ordered), 7):  # an odd size, so that batches end everywhere
-            yield ordered[start : start + 7]
+            yield [pack_row(row) for row in ordered[start : start + 7]]
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         for chain, seq, _, time_ns, env, _, _, tenant in self.rows_:

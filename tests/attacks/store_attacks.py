@@ -1,4 +1,4 @@
-"""What an attacker with every right on the store can do to it; `ATTACKS` is the table that the tests and README share."""
+"""What an attacker with every right on the store can do to it; tests and README share the table `ATTACKS`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 
-from attacks.attacked_store import AttackedStore, record_calls, rehashed, ship
+from attacks.attacked_store import AttackedStore, command, record_calls, rehashed, ship
 from sealed_ledgers import ORIGIN, edited
 from spanledger_exporter.keys.key_file import make_key
 from spanledger_exporter.ledger.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint
@@ -172,8 +172,6 @@ def roll_back(store: AttackedStore) -> None:
     with open_recorder(store.settings, role="application") as recorder:
         record_calls(recorder, 3, word="later")
     ship(store.settings)
-    from attacks.attacked_store import command
-
     assert command(store.directory, "seal")[0] == 0
     shutil.rmtree(store.directory / "store")
     shutil.move(older, store.directory / "store")
@@ -214,8 +212,8 @@ def withhold_content(store: AttackedStore) -> None:
     """Empty one text and say that it was withheld all along."""
     store.rewrite(
         "content",
-        "SELECT tenant, ref, if(data = 'question 2', 'withheld', class), media, size, if(data = 'question 2', '', data), "
-        "key_id, stored_at FROM content",
+        "SELECT tenant, ref, if(data = 'question 2', 'withheld', class), media, size, "
+        "if(data = 'question 2', '', data), key_id, stored_at FROM content",
     )
 
 
@@ -292,7 +290,7 @@ def reseal_with_another_key(store: AttackedStore) -> None:
 
 def delete_anchor_file(store: AttackedStore) -> None:
     """Remove the newest anchored checkpoint from the anchor directory."""
-    sorted((store.directory / "anchors" / "checkpoints").iterdir())[-1].unlink()
+    max((store.directory / "anchors" / "checkpoints").iterdir()).unlink()
 
 
 def delete_anchors(store: AttackedStore) -> None:
@@ -302,7 +300,7 @@ def delete_anchors(store: AttackedStore) -> None:
 
 def delete_registry_entry(store: AttackedStore) -> None:
     """Remove one chain from the registry."""
-    sorted((store.directory / "anchors" / "chains").iterdir())[0].unlink()
+    min((store.directory / "anchors" / "chains").iterdir()).unlink()
 
 
 def edit_receipt(store: AttackedStore) -> None:

@@ -11,7 +11,6 @@ Rules
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -19,10 +18,8 @@ from hashlib import sha256
 from spanledger_exporter.ledger.log_entry import Segment
 from spanledger_exporter.ledger.merkle import root_of_leaves
 from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, genesis_hash
-from spanledger_exporter.verify.source import RowTuple
+from spanledger_exporter.verify.source import PackedRow, RowTuple, pack_row, unpack_row
 from spanledger_exporter.verify.verdict import Findings
-
-_HEADER = struct.Struct(f">{len(ROW_LABEL)}s16sQ32sQ32s").pack
 
 
 @dataclass(slots=True)
@@ -48,41 +45,38 @@ class ChainWalk:
     _facts: ChainFacts | None = None
     _pending: list[Segment] = field(default_factory=list[Segment])
     _hashes: list[bytes] = field(default_factory=list[bytes])
-    _times: list[int] = field(default_factory=list[int])
+    _times: list[bytes] = field(default_factory=list[bytes])
     _tenants: set[str] = field(default_factory=set[str])
 
-    def feed(self, rows: Iterable[RowTuple]) -> None:
+    def feed(self, rows: Iterable[PackedRow]) -> None:
         """Judge one batch; rows continue where the last batch ended."""
         facts = self._facts or ChainFacts(b"")
-        chain, expected, head, newest = facts.chain, facts.last + 1, facts.head, facts.last_time
+        chain, expected, head = facts.chain, facts.last + 1, facts.head
+        newest = facts.last_time.to_bytes(8, "big")  # big-endian bytes compare like the numbers that they are
         hashes, times, tenants = self._hashes, self._times, self._tenants
         segment_end = self._segment_end()
         count = 0
-        for chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant in rows:
+        for fixed, env, tenant in rows:
             count += 1
-            digest = sha256(ENV_LABEL + env).digest()
-            link = sha256(_HEADER(ROW_LABEL, chain_id, seq, prev_hash, time_ns, digest)).digest()
+            row_hash, time = fixed[96:], fixed[56:64]
             if (
-                link != row_hash
-                or digest != env_hash
-                or chain_id != chain
-                or seq != expected
-                or prev_hash != head
-                or time_ns < newest
-                or seq == segment_end
+                sha256(ENV_LABEL + env).digest() != fixed[64:96]
+                or sha256(ROW_LABEL + fixed[:96]).digest() != row_hash
+                or fixed[:24] != chain + expected.to_bytes(8, "big")
+                or fixed[24:56] != head
+                or time < newest
+                or expected == segment_end
             ):
-                self._store(facts, expected - 1, head, newest)
-                if chain_id != chain:
-                    facts = self._begin(chain_id, (seq, time_ns, row_hash, env))
-                self._explain(facts, (chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant), digest, link)
-                chain, expected, head, newest = facts.chain, facts.last + 1, facts.head, facts.last_time
-                segment_end = self._segment_end()
+                self._store(facts, expected - 1, head, int.from_bytes(newest, "big"))
+                facts = self._explain(facts, unpack_row((fixed, env, tenant)))
+                chain, expected, head = facts.chain, facts.last + 1, facts.head
+                newest, segment_end = facts.last_time.to_bytes(8, "big"), self._segment_end()
                 continue
-            expected, head, newest = seq + 1, row_hash, time_ns
+            expected, head, newest = expected + 1, row_hash, time
             hashes.append(row_hash)
-            times.append(time_ns)
+            times.append(time)
             tenants.add(tenant)
-        self._store(facts, expected - 1, head, newest)
+        self._store(facts, expected - 1, head, int.from_bytes(newest, "big"))
         self.findings.count("integrity", rows=count)
 
     def finish(self) -> None:
@@ -97,14 +91,14 @@ class ChainWalk:
     def _store(self, facts: ChainFacts, last: int, head: bytes, newest: int) -> None:
         facts.last, facts.head, facts.last_time = last, head, newest
 
-    def _begin(self, chain_id: bytes, row: tuple[int, int, bytes, bytes]) -> ChainFacts:
+    def _begin(self, row: RowTuple) -> ChainFacts:
         self._end_chain()
-        seq, time_ns, row_hash, env = row
-        facts = ChainFacts(chain_id, head=genesis_hash(chain_id))
+        chain, seq, _, time_ns, env, _, row_hash, _ = row
+        facts = ChainFacts(chain, head=genesis_hash(chain))
         if seq == 0:
             facts.first_time, facts.first_hash, facts.open_env = time_ns, row_hash, env
-        self.chains[chain_id] = self._facts = facts
-        self._pending = sorted(self.segments.get(chain_id, ()), key=lambda segment: segment.first, reverse=True)
+        self.chains[chain] = self._facts = facts
+        self._pending = sorted(self.segments.get(chain, ()), key=lambda segment: segment.first, reverse=True)
         self._reset()
         return facts
 
@@ -127,21 +121,23 @@ class ChainWalk:
     def _segment_end(self) -> int:
         return self._pending[-1].last if self._pending else -1
 
-    def _explain(self, facts: ChainFacts, row: RowTuple, digest: bytes, link: bytes) -> None:
-        """Judge a row that left the common path, and go on behind it."""
-        chain, seq, prev_hash, time_ns, _, env_hash, row_hash, tenant = row
+    def _explain(self, facts: ChainFacts, row: RowTuple) -> ChainFacts:
+        """Judge a row that left the common path; return the facts to go on with."""
+        chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant = row
         findings = self.findings
-        if digest != env_hash:
+        if chain != facts.chain:
+            facts = self._begin(row)
+        if sha256(ENV_LABEL + env).digest() != env_hash:
             findings.tampered("integrity", "the envelope's bytes do not hash to env_hash", chain=chain, seq=seq)
         # The header commits to the stored env_hash: with only the envelope edited, this second hash still holds.
-        if link != row_hash and not _header_holds(row):
+        if sha256(ROW_LABEL + pack_row(row)[0][:96]).digest() != row_hash:
             findings.tampered("integrity", "the header does not hash to row_hash", chain=chain, seq=seq)
         if seq <= facts.last:
             if seq == facts.last and row_hash == facts.head:
                 findings.count("integrity", duplicates=1)
             else:
                 findings.tampered("integrity", "two rows claim this place in the chain", chain=chain, seq=seq)
-            return
+            return facts
         if seq != facts.last + 1:
             first = facts.last + 1
             places = f"row {first} is" if seq - first == 1 else f"rows {first} to {seq - 1} are"
@@ -153,9 +149,10 @@ class ChainWalk:
             findings.tampered("time", "the row is older than the row before it", chain=chain, seq=seq)
         self._store(facts, seq, row_hash, max(time_ns, facts.last_time))
         self._hashes.append(row_hash)
-        self._times.append(time_ns)
+        self._times.append(time_ns.to_bytes(8, "big"))
         self._tenants.add(tenant)
         self._close_segments(facts)
+        return facts
 
     def _close_segments(self, facts: ChainFacts) -> None:
         """Compare the segment that ends here (or before, when rows are missing) with its log entry."""
@@ -170,13 +167,8 @@ class ChainWalk:
             self.findings.tampered("integrity", reason, chain=facts.chain, seq=segment.first)
 
 
-def _header_holds(row: RowTuple) -> bool:
-    chain, seq, prev_hash, time_ns, _, env_hash, row_hash, _ = row
-    return sha256(_HEADER(ROW_LABEL, chain, seq, prev_hash, time_ns, env_hash)).digest() == row_hash
-
-
 def _differences(
-    segment: Segment, last: int, hashes: Sequence[bytes], times: Sequence[int], tenants: set[str]
+    segment: Segment, last: int, hashes: Sequence[bytes], times: Sequence[bytes], tenants: set[str]
 ) -> Iterator[str]:
     name = f"the sealed segment {segment.first} to {segment.last}"
     if last != segment.last or len(hashes) != segment.last - segment.first + 1:
@@ -184,7 +176,7 @@ def _differences(
         return
     if hashes[-1] != segment.head or root_of_leaves(hashes) != segment.root:
         yield f"{name} was sealed over other row hashes"
-    if (min(times), max(times)) != (segment.min_time, segment.max_time):
+    if tuple(int.from_bytes(time, "big") for time in (min(times), max(times))) != (segment.min_time, segment.max_time):
         yield f"{name} was sealed with other times"
     if tenants != {segment.tenant}:
         yield f"{name} was sealed for tenant {segment.tenant!r}, the rows say {', '.join(sorted(tenants))}"

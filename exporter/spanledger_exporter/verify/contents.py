@@ -22,8 +22,8 @@ from spanledger_exporter.verify.verdict import Findings
 
 def review_contents(
     rows: Iterable[ContentRow], envelopes: EnvelopeReview, keys: AbstractSet[str], findings: Findings
-) -> None:
-    """Hash every stored content, then look for what is missing."""
+) -> set[bytes]:
+    """Hash every stored content, then look for what is missing; return the references that are there."""
     present: set[bytes] = set()
     for row in rows:
         present.add(row.ref)
@@ -36,6 +36,7 @@ def review_contents(
         else:
             _accuse(ref, "is missing", envelopes, findings)
     findings.count("content", withheld=len(envelopes.withheld - present))
+    return present
 
 
 def _review(row: ContentRow, envelopes: EnvelopeReview, keys: AbstractSet[str], findings: Findings) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ConfigurationError, SpoolError
 from spanledger_exporter.keys.key_ring import open_key_ring
+from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.note import COSIGNATURE_V1, parse_vkey
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.ledger.trust_root import TrustRoot, verify_trust_roots
 from spanledger_exporter.ship.cursor import load_cursor
-from spanledger_exporter.spool.reader import ChainSpool, Damage, chains
+from spanledger_exporter.spool.reader import ChainSpool, chains
 from spanledger_exporter.verify.spooled import SpooledChain
 from spanledger_exporter.verify.trust import KeyRange, Trust
 
@@ -66,13 +67,16 @@ def read_chain(chain: ChainSpool) -> SpooledChain:
     """Return what the spool of one chain holds; rows are read once, when they are looked at, damage with them."""
     cursor = load_cursor(chain.directory)
     damages: list[str] = []
+    contents: dict[bytes, bool] = {}
 
     def rows() -> Iterator[Row]:
         try:
             for frame in chain.read():
                 if isinstance(frame.record, Row):
                     yield frame.record
-                elif isinstance(frame.record, Damage) and frame.position >= cursor.position:
+                elif isinstance(frame.record, Content):
+                    contents[frame.record.ref] = _holds(frame.record, before=contents.get(frame.record.ref))
+                elif frame.position >= cursor.position:
                     damage = frame.record
                     damages.append(f"{damage.length} bytes in file {damage.position.file}: {damage.reason}")
         except FileNotFoundError:
@@ -80,4 +84,13 @@ def read_chain(chain: ChainSpool) -> SpooledChain:
         except (OSError, SpoolError) as error:
             damages.append(str(error))
 
-    return SpooledChain(chain.chain_id, rows(), confirmed=cursor.newest_sent, damages=damages)
+    return SpooledChain(chain.chain_id, rows(), cursor.newest_sent, contents, damages)
+
+
+def _holds(content: Content, *, before: bool | None) -> bool:
+    """Tell whether a spooled content hashes to its reference; encrypted and withheld bytes cannot be hashed here."""
+    if before is False:
+        return False
+    if content.data is None or content.key_id:
+        return True
+    return content_ref(content.media, content.data) == content.ref and content.size == len(content.data)

@@ -6,14 +6,34 @@ and never judge: what they cannot read they raise (StoreError, DataError), what 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 RowTuple = tuple[bytes, int, bytes, int, bytes, bytes, bytes, str]
-"""chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant. A plain tuple: there are millions of them."""
+"""chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant."""
 
-ROW_FIELDS = ("chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash", "tenant")
+PackedRow = tuple[bytes, bytes, str]
+"""The fixed part of a row in 128 bytes, env, tenant. Three values instead of eight: there are millions of them.
+
+The first 96 bytes are what `row_hash` is computed over, label apart; the last 32 are `row_hash`.
+"""
+
+_FIXED = struct.Struct(">16sQ32sQ32s32s")
+
+
+def pack_row(row: RowTuple) -> PackedRow:
+    """Return a row as the walk reads it."""
+    chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant = row
+    return _FIXED.pack(chain, seq, prev_hash, time_ns, env_hash, row_hash), env, tenant
+
+
+def unpack_row(row: PackedRow) -> RowTuple:
+    """Return the values of a packed row; the inverse of `pack_row`."""
+    fixed, env, tenant = row
+    chain, seq, prev_hash, time_ns, env_hash, row_hash = _FIXED.unpack(fixed)
+    return chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +117,7 @@ class LedgerSource(Protocol):
         """Count the stored rows, duplicates included."""
         ...
 
-    def rows(self) -> Iterator[Sequence[RowTuple]]:
+    def rows(self) -> Iterator[Sequence[PackedRow]]:
         """Yield every row in batches, ordered by chain and sequence number."""
         ...
 

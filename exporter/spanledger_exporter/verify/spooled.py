@@ -6,17 +6,20 @@ Rules
 - Rows that are not stored yet are hashed and linked like stored ones; they continue the stored chain.
 - Where a chain is already suspect, every spooled row is compared with the stored one: a chain that was re-hashed as a
   whole shows no wrong hash anywhere, and the spool then tells which row was changed first.
+- A content in the spool must hash to its reference; a row that waits must find its contents in spool or store.
 - Housekeeping rows alone never make a verdict incomplete: reading the ledger adds some.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.verify.chains import ChainFacts
 from spanledger_exporter.verify.coverage import holds_events
+from spanledger_exporter.verify.envelopes import parse_envelope, references
 from spanledger_exporter.verify.source import LedgerSource
 from spanledger_exporter.verify.verdict import Findings
 
@@ -25,11 +28,16 @@ PLACES_PER_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class SpooledChain:
-    """The rows of one chain that its spool still holds, in order, and up to which one the shipper says it is done."""
+    """The rows of one chain that its spool still holds, in order, and up to which one the shipper says it is done.
+
+    `contents` tells of every content in it whether its bytes hash to its reference. It and `damages` may be filled
+    while `rows` is read.
+    """
 
     chain: bytes
     rows: Iterable[Row]
     confirmed: int = -1
+    contents: Mapping[bytes, bool] = field(default_factory=dict[bytes, bool])
     damages: Iterable[str] = ()
 
 
@@ -41,13 +49,18 @@ class SpoolView:
 
 
 def review_spool(
-    source: LedgerSource, spooled: Iterable[SpooledChain], chains: Mapping[bytes, ChainFacts], findings: Findings
+    source: LedgerSource,
+    spooled: Iterable[SpooledChain],
+    chains: Mapping[bytes, ChainFacts],
+    stored_contents: AbstractSet[bytes],
+    findings: Findings,
 ) -> SpoolView:
     """Compare every chain in the spool with the stored one."""
     view = SpoolView()
     suspects = findings.chains_accused()
     for chain in spooled:
-        hashes = _review_chain(chain, chains.get(chain.chain), view, findings)
+        hashes, waiting = _review_chain(chain, chains.get(chain.chain), view, findings)
+        _review_contents(chain, waiting, stored_contents, findings)
         if chain.chain in suspects or chain.chain in findings.chains_accused():
             _find_changes(source, chain.chain, hashes, findings)
         for damage in chain.damages:
@@ -57,8 +70,8 @@ def review_spool(
 
 def _review_chain(
     spooled: SpooledChain, facts: ChainFacts | None, view: SpoolView, findings: Findings
-) -> dict[int, bytes]:
-    """Judge one chain; return the row hashes that its spool has."""
+) -> tuple[dict[int, bytes], list[Row]]:
+    """Judge one chain; return the row hashes that its spool has, and the rows that wait for the shipper."""
     chain = spooled.chain
     last, head = (facts.last, facts.head) if facts else (-1, genesis_hash(chain))
     waiting: list[Row] = []
@@ -76,7 +89,22 @@ def _review_chain(
         last, head = row.seq, row.row_hash
         waiting.append(row)
     _report_waiting(spooled, waiting, findings)
-    return hashes
+    return hashes, waiting
+
+
+def _review_contents(
+    spooled: SpooledChain, waiting: Iterable[Row], stored: AbstractSet[bytes], findings: Findings
+) -> None:
+    for ref, holds in spooled.contents.items():
+        if not holds:
+            reason = f"content {ref.hex()} in the spool does not hash to its reference"
+            findings.tampered("content", reason, chain=spooled.chain)
+    for row in waiting:
+        for reference, content_class in references(parse_envelope(row.env)):
+            ref = bytes.fromhex(reference)
+            if content_class != "withheld" and ref not in spooled.contents and ref not in stored:
+                reason = f"content {reference} is neither stored nor in the spool"
+                findings.tampered("content", reason, chain=spooled.chain, seq=row.seq)
 
 
 def _find_changes(source: LedgerSource, chain: bytes, hashes: Mapping[int, bytes], findings: Findings) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 from spanledger_exporter.store.columns import COLUMNS
@@ -25,9 +26,9 @@ from spanledger_exporter.verify.source import (
     ContentRow,
     EnvelopeRow,
     LogRow,
+    PackedRow,
     Place,
     ReceiptRow,
-    RowTuple,
 )
 
 BATCH_ROWS = 50_000
@@ -41,9 +42,14 @@ MAX_CANDIDATES = 10_000
 
 SETTINGS = "SETTINGS use_query_condition_cache = 0, optimize_use_projections = 0"
 
+_IN_ORDER = f"ORDER BY chain_id, seq {SETTINGS}"
+
 ColumnsMode = Literal["auto", "python", "sql"]
 
-_ROW_COLUMNS = "chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant"
+_PACKED = (
+    "toFixedString(concat(chain_id, reverse(reinterpretAsFixedString(seq)), prev_hash, "
+    "reverse(reinterpretAsFixedString(time_ns)), env_hash, row_hash), 128)"
+)
 _ENVELOPE_COLUMNS = ", ".join(
     ["chain_id", "seq", "time_ns", "env", "toString(tenant)", *(f"{column.compare}" for column in COLUMNS)]
 )
@@ -91,11 +97,20 @@ class StoreSource:
         if group:
             yield _among(group)
 
-    def rows(self) -> Iterator[Sequence[RowTuple]]:
-        """Yield every row in batches, ordered by chain and sequence number."""
-        for condition in self._conditions():
-            sql = f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} ORDER BY chain_id, seq {SETTINGS}"
-            yield self.store.query(sql, binary=("env",))
+    def rows(self) -> Iterator[Sequence[PackedRow]]:
+        """Yield every row in batches, ordered by chain and sequence number.
+
+        The next batch is read while the caller hashes this one: the engine works outside of Python's lock.
+        """
+        with ThreadPoolExecutor(1, "verify-read") as reader:
+            following: Future[list[tuple[Any, ...]]] | None = None
+            for condition in self._conditions():
+                sql = f"SELECT {_PACKED}, env, toString(tenant) FROM rows WHERE {condition} {_IN_ORDER}"
+                current, following = following, reader.submit(self.store.query, sql, binary=("env",))
+                if current is not None:
+                    yield current.result()
+            if following is not None:
+                yield following.result()
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         """Yield every envelope of a small ledger, or those that the engine's comparison leaves open."""
@@ -115,7 +130,11 @@ class StoreSource:
                 yield from self._envelopes_where(_at(places[start : start + CHAINS_PER_QUERY]))
 
     def _envelopes_where(self, condition: str) -> Iterator[EnvelopeRow]:
-        sql = f"SELECT {_ENVELOPE_COLUMNS} FROM rows WHERE {condition} {SETTINGS}"
+        # Without short circuits equal JSONExtract calls run once per row and not once per column: four times faster.
+        sql = (
+            f"SELECT {_ENVELOPE_COLUMNS} FROM rows WHERE {condition} "
+            f"{SETTINGS}, short_circuit_function_evaluation = 'disable'"
+        )
         for chain, seq, time_ns, env, tenant, *values in self.store.query(sql, binary=("env",)):
             columns = {column.name: value for column, value in zip(COLUMNS, values, strict=True)}
             yield EnvelopeRow(chain, int(seq), int(time_ns), env, tenant, columns)

@@ -117,8 +117,8 @@ class _Verification:
         chains = self._walk(view)  # step 6
         envelopes = self._review_envelopes()  # step 7
         self.progress("contents", 0)
-        review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
-        spool = review_spool(self.source, known.spooled, chains, findings)  # step 9
+        contents = review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
+        spool = review_spool(self.source, known.spooled, chains, contents, findings)  # step 9
         self._review_registry(chains, spool, view)  # step 10
         review_claims(self.source, chains, spool.first_hashes, view, findings)
         self.progress("coverage", 0)

@@ -1,0 +1,195 @@
+"""How fast a ledger is judged: rows per second of the command-line verifier and of the SQL health check.
+
+    python tests/benchmarks/verify_speed.py --rows 10000,100000,1000000 [--plot verify_speed.png]
+
+Writes ledgers of 1 kB envelopes straight into an embedded store (one chain per 100,000 rows, sealed by our sealer),
+then measures three things on each, in fresh processes: the command line's whole verification, its walk over the rows
+alone (bytes out of the store, SHA-256 in Python), and the two SQL queries. Prints the machine with the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ledgers import Ledger
+from spanledger_exporter.anchors.configured import open_anchors
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.keys.key_ring import open_key_ring
+from spanledger_exporter.seal.sealer import seal
+from spanledger_exporter.spool.chain import RowId
+from spanledger_exporter.spool.lineage import register_chain
+from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.store.schema import ensure_schema
+from spanledger_exporter.store.tables import ROW_COLUMNS
+from spanledger_exporter.verify.anchored import read_anchors
+from spanledger_exporter.verify.chains import ChainWalk
+from spanledger_exporter.verify.local import load_trust
+from spanledger_exporter.verify.log_review import review_log
+from spanledger_exporter.verify.sql_walk import walk_in_sql
+from spanledger_exporter.verify.store_source import StoreSource
+from spanledger_exporter.verify.verdict import Findings
+from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
+
+CHAIN_ROWS = 100_000
+ENVELOPE_BYTES = 1_000
+ROUNDS = 3
+
+
+def settings_of(directory: Path) -> Settings:
+    """Return the settings of a data directory."""
+    return load_settings({"SPANLEDGER_DIR": str(directory)}, working_directory=directory)
+
+
+def make_ledger(directory: Path, rows: int) -> None:
+    """Write and seal a ledger."""
+    settings = settings_of(directory)
+    filler = {"event_type": "model_call", "attributes": {"gen_ai.response.id": "x" * (ENVELOPE_BYTES - 420)}}
+    filler |= {"usage": {"input_tokens": 1200, "output_tokens": 80}, "trace_id": "0af7651916cd43dd8448eb211c80319c"}
+    with open_store(settings, role="owner") as store:
+        ensure_schema(store)
+        press = Ledger()
+        done = 0
+        while done < rows:
+            chain = press.open_chain()
+            first = press.rows[-1]
+            register_chain(settings.anchors_directory, RowId(first.chain_id, 0, first.row_hash), time_ns=first.time_ns)
+            while len(press.rows) < min(CHAIN_ROWS, rows - done):
+                chain.append(filler)
+            values = list(press.row_values())
+            for start in range(0, len(values), 10_000):
+                store.insert("rows", ROW_COLUMNS, values[start : start + 10_000])
+            done += len(values)
+            press.rows.clear()
+        seal(store, settings=settings, keys=open_key_ring(settings), anchors=open_anchors(settings))
+
+
+def whole(settings: Settings) -> float:
+    """Judge everything, as `spanledger verify` does."""
+    with open_store(settings, role="reader") as store:
+        source = StoreSource(store)
+        known = Surroundings(trust=load_trust(settings), anchored=read_anchors(open_anchors(settings)))
+        start = time.perf_counter()
+        verdict = verify_ledger(source, known)
+        assert verdict.word == "verified", verdict.as_json()
+        return time.perf_counter() - start
+
+
+def walk(settings: Settings) -> float:
+    """Judge hashes, links and segments in Python."""
+    with open_store(settings, role="reader") as store:
+        source, findings = StoreSource(store), Findings()
+        view = review_log(source.log(), findings)
+        start = time.perf_counter()
+        steps = ChainWalk(findings, view.segments)
+        for batch in source.rows():
+            steps.feed(batch)
+        steps.finish()
+        assert findings.verdict().word == "verified"
+        return time.perf_counter() - start
+
+
+def sql(settings: Settings) -> float:
+    """Judge hashes, links and segments inside the server."""
+    with open_store(settings, role="reader") as store:
+        source, findings = StoreSource(store), Findings()
+        view = review_log(source.log(), findings)
+        start = time.perf_counter()
+        walk_in_sql(source, view.segments, findings)
+        assert findings.verdict().word == "verified"
+        return time.perf_counter() - start
+
+
+MEASURES: dict[str, Callable[[Settings], float]] = {"whole": whole, "walk": walk, "sql": sql}
+
+
+def measure(name: str, directory: str, answers: Any) -> None:
+    """Run one measure in this fresh process, and report seconds and peak memory."""
+    seconds = MEASURES[name](settings_of(Path(directory)))
+    answers.put((seconds, peak_mb()))
+
+
+def peak_mb() -> float:
+    """Return this process's own peak of resident memory; getrusage would count that of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def measured(name: str, directory: Path) -> tuple[float, float]:
+    """Return the median seconds and the largest peak memory (MB) of a few fresh processes."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    found: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        process = context.Process(target=measure, args=(name, str(directory), answers))
+        process.start()
+        found.append(answers.get())
+        process.join()
+    return median(seconds for seconds, _ in found), max(memory for _, memory in found)
+
+
+def plot(results: list[dict[str, Any]], path: Path) -> None:
+    """Draw time against rows; a straight line is linear."""
+    plt = importlib.import_module("matplotlib.pyplot")  # not needed to measure, only to draw
+
+    figure, axes = plt.subplots(figsize=(7, 4.2))
+    for name, label in (
+        ("whole", "verify, everything"),
+        ("walk", "verify, rows in Python"),
+        ("sql", "verify --sql, rows"),
+    ):
+        axes.plot([r["rows"] for r in results], [r[name] for r in results], marker="o", label=label)
+    axes.set(
+        xscale="log", yscale="log", xlabel="rows (1 kB envelopes)", ylabel="seconds", title="Time to judge a ledger"
+    )
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> int:
+    """Measure, print, and draw if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default="10000,100000", help="sizes, separated by commas")
+    parser.add_argument("--plot", type=Path, help="draw time against rows into this PNG (needs matplotlib)")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    arguments = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    results: list[dict[str, Any]] = []
+    for rows in map(int, arguments.rows.split(",")):
+        directory = Path(tempfile.mkdtemp(prefix="verify-speed-"))
+        try:
+            make_ledger(directory, rows)
+            result: dict[str, Any] = {"rows": rows}
+            for name in MEASURES:
+                seconds, memory = measured(name, directory)
+                result |= {name: seconds, f"{name}_mb": memory}
+                rate = f"{rows / seconds:>10,.0f} rows/s"
+                print(f"{rows:>9,} rows  {name:<5} {seconds:8.2f} s  {rate}  peak {memory:,.0f} MB")
+            results.append(result)
+        finally:
+            shutil.rmtree(directory)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+    if arguments.plot:
+        plot(results, arguments.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
