@@ -56,6 +56,7 @@ OTHER_COUNTS: Final[Mapping[str, str]] = {
     "cache_read_image": "cache_image_read_tokens",
     "cache_read_audio": "cache_audio_read_tokens",
     "web_searches": "web_searches",
+    "storage_searches": "storage_searches",
 }
 """Keys of `Usage.other` that the price list can price, and its names for them."""
 

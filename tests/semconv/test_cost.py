@@ -212,3 +212,48 @@ def test_warming_twice_is_harmless() -> None:
     """Several threads may ask for it."""
     warm()
     warm()
+
+
+def test_a_fee_per_request_is_part_of_the_cost() -> None:
+    """Some providers charge for the search that a call makes."""
+    usage = Usage(input_tokens=0, output_tokens=0)
+    cost = known(price("perplexity", "sonar", usage, time_ns=NOVEMBER))
+    assert Decimal(cost.usd) > 0
+
+
+def test_searches_are_paid_apart() -> None:
+    """Ten dollars per thousand, for this model."""
+    usage = Usage(input_tokens=0, output_tokens=0, other={"web_searches": 100})
+    assert known(price("openai", "gpt-5.2", usage, time_ns=NOVEMBER)).usd == "1"
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(input_tokens=1, other={"web_searches": 1}),
+        Usage(input_tokens=1, output_tokens=1, other={"advisor_input": 5}),
+    ],
+    ids=["no output count", "another model's tokens"],
+)
+def test_counts_that_do_not_say_everything_have_no_cost(usage: Usage) -> None:
+    """Also where the list's own arithmetic would take them."""
+    assert price("openai", "gpt-5.2", usage, time_ns=NOVEMBER) is None
+
+
+def test_output_tokens_without_a_known_rate_have_no_cost() -> None:
+    """An embedding model that suddenly answers."""
+    usage = Usage(input_tokens=1, output_tokens=1)
+    assert price("openai", "text-embedding-3-small", usage, time_ns=NOVEMBER) is None
+
+
+def test_names_made_up_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered is bounded, by names and by periods."""
+    from spanledger_semconv import cost
+
+    monkeypatch.setattr(cost, "_MOST_ENTRIES", 3)
+    usage = Usage(input_tokens=1, output_tokens=1)
+    for number in range(10):
+        price("openai", f"made-up-{number}", usage, time_ns=NOVEMBER)
+        price("openai", "gpt-5.2", usage, time_ns=NOVEMBER + number * 86_400 * 10**9)
+    assert len(cost._schedules) <= 3
+    assert all(len(schedule.prices) <= 3 for schedule in cost._schedules.values() if schedule)

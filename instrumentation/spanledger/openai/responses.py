@@ -152,7 +152,7 @@ def inference_result(response: Any, outcome: Outcome) -> InvocationResult:
         response_id=getattr(response, "id", None),
         model=getattr(response, "model", None),
         finish_reasons=finish_reasons(response),
-        usage=responses_usage(getattr(response, "usage", None)),
+        usage=responses_usage(getattr(response, "usage", None), getattr(response, "output", None)),
         output_messages=Deferred(lambda: output_messages(response)),
         error_type=_error_type(error, status),
         error_message=field(error, "message"),

@@ -33,8 +33,8 @@ def chat_usage(usage: Any) -> Usage | None:
     )
 
 
-def responses_usage(usage: Any) -> Usage | None:
-    """Read the usage of the Responses API."""
+def responses_usage(usage: Any, output: Any = None) -> Usage | None:
+    """Read the usage of the Responses API; searches that the provider made are billed apart, and stand in `output`."""
     if usage is None:
         return None
     details_in = field(usage, "input_tokens_details")
@@ -45,7 +45,18 @@ def responses_usage(usage: Any) -> Usage | None:
         cache_read=field(details_in, "cached_tokens"),
         cache_write=field(details_in, "cache_creation_input_tokens") if cache_write is None else cache_write,
         reasoning=field(field(usage, "output_tokens_details"), "reasoning_tokens"),
+        other=_counts(web_searches=_web_searches(output), storage_searches=_calls(output, "file_search_call")),
     )
+
+
+def _calls(output: Any, kind: str) -> int:
+    return sum(field(item, "type") == kind for item in output or ())
+
+
+def _web_searches(output: Any) -> int:
+    """Count the searches: opening a page that was found, or looking into it, is the same kind of item and free."""
+    calls = [item for item in output or () if field(item, "type") == "web_search_call"]
+    return sum(field(field(call, "action"), "type") in ("search", None) for call in calls)
 
 
 def _counts(**counts: Any) -> dict[str, int]:
