@@ -27,7 +27,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
 from spanledger_exporter.config import Settings
-from spanledger_exporter.errors import StoreBusyError, StoreError, StoreRefusedError
+from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
 from spanledger_exporter.store.address import DEFAULT_DATABASE, ServerAddress, parse_address
 from spanledger_exporter.store.attachment import Attachment
 from spanledger_exporter.store.lease import Lease, lock_path, read_holder
@@ -295,6 +295,8 @@ def _open_server(address: ServerAddress) -> Store:
 
 
 def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool) -> Store:
+    if "?" in str(directory):  # the engine cuts the path there, and makes its files somewhere else
+        raise ConfigurationError(f"expected SPANLEDGER_DIR and SPANLEDGER_STORE without a '?', got {directory}")
     path = lock_path(directory)
     if role == "reader" and read_holder(path).lasting:
         wait_s = 0.0

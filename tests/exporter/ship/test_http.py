@@ -106,6 +106,19 @@ def test_a_stream_over_http_comes_in_blocks(settings: Settings, store: Store) ->
         assert [seq for (seq,) in block] == list(range(12))
 
 
+@pytest.mark.parametrize("rows", [3, 30_000])
+def test_an_answer_that_ends_early_is_an_error_never_fewer_rows(server: HttpShim, store: Store, rows: int) -> None:
+    """A verifier that was shown half of a ledger must not find it complete."""
+    sql = f"SELECT number, repeat('x', 100) FROM numbers({rows})"
+    server.fault("truncated", on=sql)
+    with pytest.raises(StoreError):
+        store.query(sql)
+    server.fault("truncated", on=sql)
+    with pytest.raises(StoreError):
+        list(store.stream(sql))
+    assert sum(map(len, store.stream(sql))) == rows
+
+
 def refused(settings: Settings, url: str) -> str:
     """Return what opening the store at `url` says."""
     with pytest.raises(StoreError) as caught:

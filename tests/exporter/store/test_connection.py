@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import StoreBusyError, StoreError, StoreRefusedError
+from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
 from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
-from spanledger_exporter.store.connection import Store, open_store
+from spanledger_exporter.store.connection import Store, open_store, translated
 from spanledger_exporter.store.lease import lock_path
 from spanledger_exporter.store.schema import ensure_schema
 from spanledger_exporter.store.tables import ROW_COLUMNS
@@ -176,3 +176,38 @@ def test_an_owner_that_is_gone_frees_the_store(settings: Settings) -> None:
     assert run_elsewhere(settings, "open_store(settings, role='owner'); import os; os._exit(9)").returncode == 9
     with pytest.raises(StoreBusyError), open_store(settings, role="owner", wait_s=0):
         raise StoreBusyError("opened")
+
+
+def test_a_directory_that_the_engine_would_misread_is_refused(tmp_path: Path) -> None:
+    """It takes what stands behind a question mark for options, and makes its files in another place."""
+    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path / "what?")})
+    with pytest.raises(ConfigurationError, match="without a '\\?'"):
+        open_store(settings, role="owner")
+
+
+def test_a_missing_engine_says_what_to_install(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ChDB is an extra."""
+    monkeypatch.setitem(sys.modules, "chdb", None)
+    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._chdbclient", raising=False)
+    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._backend.chdb_backend", raising=False)
+    with pytest.raises(StoreError, match=r"install spanledger\[embedded\], or name a server"):
+        open_store(settings, role="owner")
+
+
+def test_a_refusal_that_quotes_bytes_of_ours_is_a_refusal() -> None:
+    """The driver chokes on it with UnicodeDecodeError."""
+    with pytest.raises(UnicodeDecodeError) as caught:
+        b"Cannot parse \xff".decode()
+    error = translated(caught.value, name="chdb://x")
+    assert isinstance(error, StoreRefusedError)
+    assert "\\xff" in str(error)
+
+
+def test_the_applications_side_never_imports_the_engine() -> None:
+    """A forked child's insert would report success and be lost."""
+    code = (
+        "import sys\n"
+        "import spanledger_exporter.recorder, spanledger_exporter.ship.shipper, spanledger_exporter.store.connection\n"
+        "print('chdb' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
