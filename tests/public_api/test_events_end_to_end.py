@@ -311,3 +311,15 @@ def test_a_cyclic_argument_breaks_nothing(ledger: Any) -> None:
 
     assert run(cycle) == 1
     assert only(ledger.envelopes())["outcome"] == "success"
+
+
+def test_a_review_of_a_subject_alone_has_seen_its_subject(ledger: Any) -> None:
+    """Nobody judges what they have not looked at."""
+    review(reviewer="m", action="approve", subject="t:s")
+    assert only(ledger.envelopes())["review"]["seen"] == {"event_ids": ["t:s"]}
+
+
+def test_values_that_opentelemetry_refuses_do_not_lose_the_event(ledger: Any) -> None:
+    """The row has them all the same: the records come first."""
+    decision("d", result={"not": "a text"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert only(ledger.envelopes())["event_type"] == "decision"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from spanledger_semconv import attributes, events
+from spanledger_semconv import attributes, events, generate
 from spanledger_semconv.generate import (
     CONSTANTS,
     TABLE,
@@ -94,3 +95,14 @@ def test_importing_the_constants_needs_no_yaml() -> None:
     """PyYAML is for the generator; an application never loads it."""
     code = "import sys, spanledger_semconv.attributes, spanledger_semconv.events; sys.exit('yaml' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_running_the_generator_writes_both_outputs(
+    groups: tuple[Group, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`python -m spanledger_semconv.generate`."""
+    monkeypatch.setattr(generate, "CONSTANTS", tmp_path / "attributes.py")
+    monkeypatch.setattr(generate, "TABLE", tmp_path / "ATTRIBUTES.md")
+    generate.main()
+    assert (tmp_path / "attributes.py").read_text(encoding="utf-8") == format_constants(groups)
+    assert (tmp_path / "ATTRIBUTES.md").read_text(encoding="utf-8") == format_table(groups)

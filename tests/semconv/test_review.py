@@ -97,3 +97,10 @@ def test_a_review_that_makes_no_sense_is_refused(action: Any, final: str | None)
     """The message says what is accepted."""
     with pytest.raises(ValueError, match="expected a"):
         HumanReview("m", action, draft="Close it.", final=final)
+
+
+def test_equal_values_have_no_changes() -> None:
+    """Lists of equal length are compared item by item, others as a whole."""
+    assert value_changes({"a": [1, 2]}, {"a": [1, 2]}).operations == ()
+    assert value_changes([1], [1, 2]).operations == ({"path": "", "old": [1], "new": [1, 2]},)
+    assert value_changes({"a": 1}, {"a": True}).operations == ({"path": "/a", "old": 1, "new": True},)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,23 @@ def test_prompts_that_nobody_registered_are_listed_with_where_they_are_called(ru
 def test_help_ends_with_an_example(run: Run, command: str) -> None:
     """Every command shows how it is used."""
     assert f"spanledger {command}" in run(command, "--help").out.split("examples:")[1]
+
+
+def test_a_folder_that_does_not_exist_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    """Nothing is registered."""
+    ran = run("prompts", "register", str(tmp_path / "nowhere"))
+    assert (ran.status, "expected a directory" in ran.err) == (64, True)
+
+
+def test_a_prompt_with_too_little_fixed_text_is_registered_with_a_warning(run: Run, tmp_path: Path) -> None:
+    """Calls cannot be recognised by it."""
+    (tmp_path / "short.md").write_text("---\nname: short\nversion: 1.0.0\n---\n{everything}", encoding="utf-8")
+    assert "too little fixed text" in run("prompts", "register", str(tmp_path)).err
+
+
+def test_yaml_without_pyyaml_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or which other format to use."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (tmp_path / "m.yaml").write_text(YAML, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"spanledger\[yaml\]"):
+        read_inventory(tmp_path / "m.yaml")
