@@ -139,7 +139,10 @@ def test_a_malformed_vkey_is_refused_with_its_reason(text: str, message: str) ->
 
 
 def test_an_ed25519_key_in_der_is_no_p256_key() -> None:
-    """The type byte and the key must agree."""
+    """The type byte and the key must agree; a kind of key that nobody here knows is refused alike."""
+    unknown = bytes.fromhex("300a300406022a0303020000")
+    with pytest.raises(ProofError, match="expected a P-256 key"):
+        note.parse_vkey(note.VerifierKey("name", note.ECDSA_P256, unknown).vkey)
     der = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     with pytest.raises(ProofError, match="expected a P-256 key"):
         note.parse_vkey(note.VerifierKey("name", note.ECDSA_P256, der).vkey)

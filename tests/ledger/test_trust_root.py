@@ -158,6 +158,13 @@ def test_other_files_are_refused(text: bytes) -> None:
         parse_trust_root(text)
 
 
+def test_a_field_of_another_type_is_refused() -> None:
+    """A number where text belongs."""
+    signed = sign_trust_root(ONE, [OLD])
+    with pytest.raises(ProofError, match="expected text"):
+        parse_trust_root(signed.data.replace(f'"created_at":"{NOW}"'.encode(), b'"created_at":5'))
+
+
 def test_a_reformatted_file_is_refused() -> None:
     """Its SHA-256 is another one, whatever it says."""
     signed = sign_trust_root(ONE, [OLD])

@@ -90,7 +90,7 @@ def _segment_fault(store: Store, state: LogState, entry: LogEntry) -> str:
     position = state.chains.get(segment.chain, ChainPosition())
     if segment.first != position.next_seq:
         return f"it begins at row {segment.first}, the chain is sealed up to {position.next_seq}"
-    for found in harvest(store, {segment.chain: segment.first}, state.chains, last=segment.last):
+    for found in harvest(store, {segment.chain: (segment.first, segment.last)}, state.chains):
         if isinstance(found, Harvest):
             return "" if found.segment == segment else "its rows give another segment"
         return found.reason

@@ -29,6 +29,9 @@ MAX_SEGMENT_ROWS = 65_536
 """Bounds memory here and the work of proving one row: its segment's row hashes have to be read."""
 
 CHAINS_PER_QUERY = 500
+ROWS_PER_QUERY = 500_000
+"""Bounds what the engine sorts at a time, whatever waits to be sealed."""
+
 DAY_NS = 86_400 * 10**9
 
 HOUSEKEEPING_TYPES = frozenset({"access", "config", "heartbeat", "retention", "chain.open", "chain.close"})
@@ -110,30 +113,50 @@ class _Open:
         return Harvest(segment, self.acts, self.predecessor)
 
 
-def find_unsealed(store: Store, chains: Mapping[bytes, ChainPosition]) -> dict[bytes, int]:
-    """Return the chains that have rows beyond their sealed position, with the first `seq` to be read."""
+Stretch = tuple[int, int]
+"""Rows `first` to `last`, both included."""
+
+
+def find_unsealed(store: Store, chains: Mapping[bytes, ChainPosition]) -> dict[bytes, Stretch]:
+    """Return the chains that have rows beyond their sealed position, with the rows to be read, by chain id."""
     newest = store.query(f"SELECT chain_id, max(seq) FROM rows GROUP BY chain_id ORDER BY chain_id {EXACT}")
     start = ChainPosition()
-    wanted = {chain: chains.get(chain, start).next_seq for chain, _ in newest}
-    return {chain: wanted[chain] for chain, last in newest if last >= wanted[chain]}
+    firsts = {chain: chains.get(chain, start).next_seq for chain, _ in newest}
+    return {chain: (firsts[chain], last) for chain, last in newest if last >= firsts[chain]}
 
 
 def harvest(
-    store: Store, unsealed: Mapping[bytes, int], chains: Mapping[bytes, ChainPosition], *, last: int | None = None
+    store: Store, unsealed: Mapping[bytes, Stretch], chains: Mapping[bytes, ChainPosition]
 ) -> Generator[Harvest | Break]:
-    """Yield proved segments and breaks of the `unsealed` chains, each chain in order, up to row `last`."""
-    names = list(unsealed)
-    for start in range(0, len(names), CHAINS_PER_QUERY):
-        group = names[start : start + CHAINS_PER_QUERY]
-        follower: _Follower | None = None
-        for row in _rows(store, {name: unsealed[name] for name in group}, last=last):
+    """Yield proved segments and breaks of the `unsealed` chains (in order of their ids), each chain in order."""
+    follower: _Follower | None = None
+    for page in _pages(unsealed):
+        for row in _rows(store, page):
             if follower is None or row[0] != follower.chain:
                 if follower is not None:
                     yield from follower.finish()
                 follower = _Follower(row[0], chains.get(row[0], ChainPosition()))
             yield from follower.take(row)
-        if follower is not None:
-            yield from follower.finish()
+    if follower is not None:
+        yield from follower.finish()
+
+
+def _pages(unsealed: Mapping[bytes, Stretch]) -> Generator[dict[bytes, Stretch]]:
+    """Cut the work into queries of bounded size; a long chain goes on in the next page."""
+    page: dict[bytes, Stretch] = {}
+    room = ROWS_PER_QUERY
+    for chain, (first, last) in unsealed.items():
+        at = first
+        while at <= last:
+            end = min(last, at + room - 1)
+            page[chain] = (at, end)
+            room -= end - at + 1
+            at = end + 1
+            if room == 0 or len(page) == CHAINS_PER_QUERY:
+                yield page
+                page, room = {}, ROWS_PER_QUERY
+    if page:
+        yield page
 
 
 class _Follower:
@@ -235,17 +258,19 @@ _EXACT = f"{EXACT}, query_plan_execute_functions_after_sorting = 0"
 """Hashing after the sort would carry every payload through it."""
 
 
-def _rows(store: Store, unsealed: Mapping[bytes, int], *, last: int | None) -> Generator[Sequence[Any]]:
-    names = ", ".join(f"unhex('{chain.hex()}')" for chain in unsealed)
-    starts = ", ".join(str(first) for first in unsealed.values())
-    bound = "" if last is None else f"AND seq <= {last}"
+def _rows(store: Store, page: Mapping[bytes, Stretch]) -> Generator[Sequence[Any]]:
+    names = ", ".join(f"unhex('{chain.hex()}')" for chain in page)
+    keys = ", ".join(f"'{chain.hex().upper()}'" for chain in page)
+    firsts = ", ".join(str(first) for first, _ in page.values())
+    lasts = ", ".join(str(last) for _, last in page.values())
     blocks = store.stream(
         "SELECT chain_id, seq, prev_hash, time_ns, env_hash, row_hash, toString(tenant), "
         "SHA256(concat('spanledger/env/v1\\0', env)) = env_hash, JSONExtractString(env, 'tenant') = tenant, "
         "JSONExtractString(env, 'event_type'), if(seq = 0, JSONExtractRaw(env, 'chain', 'predecessor'), '') "
-        f"FROM rows WHERE chain_id IN ({names}) {bound} "
-        f"AND seq >= transform(hex(chain_id), [{', '.join(repr(chain.hex().upper()) for chain in unsealed)}], "
-        f"[{starts}], toUInt64(0)) ORDER BY chain_id, seq, row_hash {_EXACT}"
+        f"FROM rows WHERE chain_id IN ({names}) "
+        f"AND seq >= transform(hex(chain_id), [{keys}], [{firsts}], toUInt64(0)) "
+        f"AND seq <= transform(hex(chain_id), [{keys}], [{lasts}], toUInt64(0)) "
+        f"ORDER BY chain_id, seq, row_hash {_EXACT}"
     )
     for block in blocks:
         yield from block

@@ -20,6 +20,7 @@ from spanledger_exporter.ledger.log_entry import format_entry
 from spanledger_exporter.ledger.merkle import leaf_hash
 from spanledger_exporter.ledger.note import verify_note
 from spanledger_exporter.ledger.trust_root import verify_trust_roots
+from spanledger_exporter.seal import unsealed
 from spanledger_exporter.seal.errors import LeaseLostError, SealerBusyError, SealRefusedError
 from spanledger_exporter.seal.lease import FileLease, StoreLease
 from spanledger_exporter.seal.rotation import rotate
@@ -159,6 +160,13 @@ def test_a_chain_whose_successor_opened_is_abandoned(engine: Callable[[], Bench]
     bench.seal()
     (entry,) = [entry for entry in bench.entries() if entry["type"] == "chain-abandoned"]
     assert (entry["chain"], entry["seq"], entry["reason"]) == (killed.chain_id.hex(), 1, "its successor opened")
+
+
+def test_rows_are_read_in_pages_and_a_chain_goes_on_in_the_next(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, the engine sorts a bounded number at a time."""
+    monkeypatch.setattr(unsealed, "ROWS_PER_QUERY", 3)
+    assert bench.seal().segments == 2
+    assert bench.examine() == 8
 
 
 def test_a_heartbeat_proves_that_nothing_happened(bench: Bench) -> None:
