@@ -1,7 +1,8 @@
 """The walk along the chains: every row's hashes, every link, every segment (ledger.md sections 2 and 6).
 
 Rules
-- Rows come ordered by (chain, seq). Every row is hashed, duplicates too; links are judged on distinct rows.
+- Rows come ordered by (chain, seq, row hash). Every row is hashed, duplicates too; links are judged on the first row of
+  each place, so that every verifier accuses the same places.
 - The same (chain, seq) with one row hash is a retry and benign; with two it is equivocation.
 - A chain starts at 0, with the genesis hash, and has no gaps; its time does not run backwards.
 - A segment's root, head, times and tenant are computed again from the rows and compared with the log entry.
@@ -147,7 +148,7 @@ class ChainWalk:
             findings.tampered("integrity", f"prev_hash is not {expected}", chain=chain, seq=seq)
         if time_ns < facts.last_time:
             findings.tampered("time", "the row is older than the row before it", chain=chain, seq=seq)
-        self._store(facts, seq, row_hash, max(time_ns, facts.last_time))
+        self._store(facts, seq, row_hash, time_ns)
         self._hashes.append(row_hash)
         self._times.append(time_ns.to_bytes(8, "big"))
         self._tenants.add(tenant)

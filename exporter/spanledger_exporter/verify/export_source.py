@@ -33,7 +33,7 @@ class ExportSource:
 
     def __init__(self, lines: Sequence[bytes]) -> None:
         parsed = (parse_line(line, number) for number, line in enumerate(lines, 1) if line.strip())
-        self._rows = sorted(parsed, key=lambda row: (row[0], row[1]))
+        self._rows = sorted(parsed, key=lambda row: (row[0], row[1], row[6]))
 
     @classmethod
     def read(cls, path: Path) -> ExportSource:

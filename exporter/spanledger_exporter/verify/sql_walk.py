@@ -5,7 +5,7 @@ Rules
 - Only what is wrong comes back. The findings have the same checks, places and words as those of `chains`.
 - `concat` keeps the trailing zero bytes of a FixedString where `toString` drops them; integers become big-endian by
   `reverse(reinterpretAsFixedString(…))`.
-- Links are judged on distinct (chain_id, seq, row_hash), so that a retried insert is benign.
+- Links are judged on the first row of each (chain_id, seq), in order of row_hash, so that a retried insert is benign.
 - A segment's head is compared with its last row; with every link and hash intact that fixes every row before it.
 """
 
@@ -30,15 +30,22 @@ SELECT chain_id, seq, bad_env, bad_row FROM (
 ) ORDER BY chain_id, seq {SETTINGS}"""
 
 LINKS = rf"""
-SELECT chain_id, seq, before, prev_hash = expected AS linked, time_ns < time_before AS older, seq = before AS twice
-FROM (
+SELECT chain_id, seq, before, prev_hash = expected AS linked, time_ns < time_before AS older FROM (
     SELECT chain_id, seq, prev_hash, time_ns,
         lagInFrame(toInt128(seq), 1, toInt128(-1)) OVER neighbours AS before,
         lagInFrame(time_ns, 1, toUInt64(0)) OVER neighbours AS time_before,
         lagInFrame(row_hash, 1, SHA256(concat('spanledger/genesis/v1\0', chain_id))) OVER neighbours AS expected
-    FROM (SELECT DISTINCT chain_id, seq, prev_hash, time_ns, row_hash FROM rows)
+    FROM (
+        SELECT chain_id, seq, min(row_hash) AS row_hash, argMin(prev_hash, rows.row_hash) AS prev_hash,
+            argMin(time_ns, rows.row_hash) AS time_ns
+        FROM rows GROUP BY chain_id, seq
+    )
     WINDOW neighbours AS (PARTITION BY chain_id ORDER BY seq ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
 ) WHERE seq != before + 1 OR NOT linked OR older ORDER BY chain_id, seq LIMIT {MAX_FAILURES} {SETTINGS}"""
+
+TWICE = f"""
+SELECT chain_id, seq FROM rows GROUP BY chain_id, seq HAVING uniqExact(row_hash) > 1
+ORDER BY chain_id, seq LIMIT {MAX_FAILURES} {SETTINGS}"""
 
 CHAINS = f"""
 SELECT chain_id, max(seq), argMax(row_hash, seq), max(time_ns), argMin(row_hash, seq), min(time_ns), min(seq),
@@ -64,10 +71,9 @@ def walk_in_sql(
 
 
 def _judge_links(store: Store, findings: Findings) -> None:
-    for chain, seq, before, linked, older, twice in store.query(LINKS):
-        if twice:
-            findings.tampered("integrity", "two rows claim this place in the chain", chain=chain, seq=int(seq))
-            continue
+    for chain, seq in store.query(TWICE):
+        findings.tampered("integrity", "two rows claim this place in the chain", chain=chain, seq=int(seq))
+    for chain, seq, before, linked, older in store.query(LINKS):
         if seq != before + 1:
             first = int(before) + 1
             places = f"row {first} is" if seq - first == 1 else f"rows {first} to {seq - 1} are"

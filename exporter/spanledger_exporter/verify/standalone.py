@@ -126,13 +126,12 @@ def verify_row(row: dict[str, Any], findings: Findings) -> None:
 def verify_rows(lines: bytes, findings: Findings, *, whole: bool) -> list[dict[str, Any]]:
     """Take steps 2 and 3; `whole` asks for every row from 0 on. Return distinct rows in order."""
     distinct: dict[tuple[bytes, int], dict[str, Any]] = {}
-    for line in filter(None, lines.split(b"\n")):
-        row = parse_row(line)
+    parsed = [parse_row(line) for line in filter(None, lines.split(b"\n"))]
+    for row in sorted(parsed, key=lambda row: (row["chain"], row["seq"], row["row_hash"])):
         verify_row(row, findings)
-        first = distinct.setdefault((row["chain"], row["seq"]), row)
-        if first["row_hash"] != row["row_hash"]:
+        if distinct.setdefault((row["chain"], row["seq"]), row)["row_hash"] != row["row_hash"]:
             findings.add("tampered", "integrity", "two rows claim this place in the chain", row)
-    rows = [distinct[place] for place in sorted(distinct)]
+    rows = list(distinct.values())
     findings.counts["integrity"]["rows"] = len(rows)
     before: dict[str, Any] | None = None
     for row in rows:

@@ -42,7 +42,7 @@ MAX_CANDIDATES = 10_000
 
 SETTINGS = "SETTINGS use_query_condition_cache = 0, optimize_use_projections = 0"
 
-_IN_ORDER = f"ORDER BY chain_id, seq {SETTINGS}"
+_IN_ORDER = f"ORDER BY chain_id, seq, row_hash {SETTINGS}"
 
 ColumnsMode = Literal["auto", "python", "sql"]
 
