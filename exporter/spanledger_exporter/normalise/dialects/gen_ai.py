@@ -102,7 +102,7 @@ def _messages(value: Any, *, role: str) -> list[dict[str, Any]]:
 
 
 def _message(item: Any, *, role: str) -> dict[str, Any]:
-    message = mapping(item) or {"parts": item}
+    message = _present(item) if isinstance(item, Mapping) and item else {"parts": item}
     content = message.pop("content", None)
     plain = [{"type": "text", "content": content}] if isinstance(content, str) and content else _parts(content)
     parts = _parts(message.get("parts")) or plain
@@ -120,10 +120,15 @@ def _parts(value: Any) -> list[dict[str, Any]]:
 def _part(item: Any) -> dict[str, Any]:
     if not isinstance(item, Mapping):
         return {"type": "text" if isinstance(item, str) else "json", "content": item}
-    part = dict(item)
+    part = _present(item)
     if part.get("type") == "text" and "content" not in part and "text" in part:
         part["content"] = part.pop("text")
     return part if "type" in part else {"type": "json", "content": part}
+
+
+def _present(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object without its empty members; a tool's answer may well be null."""
+    return {key: value for key, value in item.items() if value is not None or key == "response"}
 
 
 def _take_other_content(attributes: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -1,9 +1,10 @@
-"""One conversation, recorded by four other instrumentations, read as one and the same call.
+"""One conversation, recorded by five other instrumentations, read as one and the same call.
 
 `captures/` holds what the real packages emitted for the same three calls (an OpenAI chat with an image and a tool call,
 an OpenAI embedding, an Anthropic message with thinking and a tool call) against a canned transport:
 openinference-instrumentation-openai 0.1.66 and -anthropic 3.1.0, opentelemetry-instrumentation-openai and -anthropic
-0.62.4 (OpenLLMetry), logfire 5.2.0, anthropic 2.11.0's own telemetry.
+0.62.4 (OpenLLMetry), logfire 5.2.0, anthropic 2.11.0's own telemetry, and the official
+opentelemetry-instrumentation-genai-openai and -anthropic 1.3b0 (`gen_ai`, which puts tool calls before the text).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def read(span: SpanFacts) -> Reading:
     return reading
 
 
-OPENAI = ["openinference", "openllmetry", "logfire"]
+OPENAI = ["gen_ai", "openinference", "openllmetry", "logfire"]
 ANTHROPIC = [*OPENAI, "anthropic"]
 
 
@@ -76,7 +77,7 @@ def test_an_openai_chat_reads_the_same_whoever_recorded_it(dialect: str) -> None
     reading = read(facts(dialect)[0])
     assert reading.dialect == dialect
     assert reading.request.input_messages == ALERT_IN
-    assert reading.result.output_messages[0]["parts"] == ALERT_OUT
+    assert sorted(reading.result.output_messages[0]["parts"], key=lambda part: part["type"]) == ALERT_OUT
     assert reading.request.tool_definitions == [LOOKUP]
     assert reading.request.tools == {"lookup": json_digest(LOOKUP)}
 
