@@ -15,7 +15,6 @@ import json
 import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import venv
@@ -181,4 +180,4 @@ def _peers(rows: int) -> dict[str, Rates | str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
