@@ -61,8 +61,8 @@ os.chdir(tempfile.mkdtemp())
 
 def halo():
 
-    from halo_record import record as module
-    log = module.Recorder("halo.jsonl")
+    import importlib
+    log = importlib.import_module("halo_record.record").Recorder("halo.jsonl")
     return lambda: log.append({"record_id": os.urandom(8).hex(), "action": dict(record)})
 
 def toolkit_file():

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from spanledger_exporter.config import Settings
 from spanledger_exporter.seal.log_state import ChainPosition, LogState
 from spanledger_exporter.seal.unsealed import Predecessor
-from spanledger_exporter.spool.lineage import last_row
 from spanledger_exporter.spool.reader import chains
 
 SUCCEEDED = "its successor opened"
@@ -42,7 +41,7 @@ def find_abandoned(
         position = log.chains.get(spool.chain_id)
         if position is None or not _is_open(position) or spool.is_live:
             continue
-        row = last_row(spool)
+        row = spool.last_row()
         if row is not None and row.row_hash == position.head:
             found.setdefault(spool.chain_id, WRITER_GONE)
     yield from found.items()

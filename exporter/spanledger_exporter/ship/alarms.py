@@ -17,7 +17,8 @@ from spanledger_exporter.config import Settings
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.recorder import Recorder, open_recorder
-from spanledger_exporter.spool.reader import Damage
+from spanledger_exporter.spool.quarantine import quarantine
+from spanledger_exporter.spool.reader import ChainSpool, Damage
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Alarms:
         """Record that bytes of a spool file cannot be read. Raises RecordError."""
         place = f"{chain_id.hex()}:{damage.position.file}:{damage.position.offset}"
         _log.error("spanledger: spool damage at %s, %d bytes: %s", place, damage.length, damage.reason)
+        self._keep(chain_id, damage)
         self._loss(
             f"loss:damage:{place}",
             reason=damage.reason,
@@ -54,6 +56,14 @@ class Alarms:
                 "bytes": damage.length,
             },
         )
+
+    def _keep(self, chain_id: bytes, damage: Damage) -> None:
+        """Copy the damaged bytes to where cleaning up does not reach them."""
+        chain = ChainSpool(chain_id, self._settings.spool_directory / chain_id.hex())
+        try:
+            quarantine(chain, damage, self._settings.directory / "quarantine")
+        except OSError as error:
+            _log.error("spanledger: damaged bytes of %s could not be kept: %s", chain_id.hex(), error)
 
     def dead_row(self, row: Row, reason: str) -> None:
         """Record a row that the store refuses. Raises RecordError."""

@@ -19,7 +19,7 @@ import orjson
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.chain import RowId
-from spanledger_exporter.spool.reader import ChainSpool, Position, chains
+from spanledger_exporter.spool.reader import ChainSpool, chains
 
 ORIGIN_NAME = "origin.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -57,17 +57,15 @@ def find_predecessor(spool_directory: Path, *, host: str, service: str, role: st
     wanted = (host, service, role)
     found = [(origin["time_ns"], chain) for chain, origin in _origins(spool_directory) if _whose(origin) == wanted]
     for _, chain in sorted(found, key=lambda pair: int(pair[0]), reverse=True):
-        if not chain.is_live:
-            row = _last_row_or_none(chain)
-            return (
-                None if row is None else {"chain": row.chain_id.hex(), "seq": row.seq, "row_hash": row.row_hash.hex()}
-            )
+        row = None if chain.is_live else _last_row(chain)
+        if row is not None:  # None also for one that died before its row 0: then the one before it is claimed
+            return {"chain": row.chain_id.hex(), "seq": row.seq, "row_hash": row.row_hash.hex()}
     return None
 
 
-def _last_row_or_none(chain: ChainSpool) -> Row | None:
+def _last_row(chain: ChainSpool) -> Row | None:
     try:
-        return last_row(chain)
+        return chain.last_row()
     except FileNotFoundError:  # a shipper cleaned the chain up meanwhile: everything in it is sealed
         return None
 
@@ -84,18 +82,6 @@ def _origins(spool_directory: Path) -> list[tuple[ChainSpool, dict[str, Any]]]:
 
 def _whose(origin: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     return origin.get("host"), origin.get("service"), origin.get("role")
-
-
-def last_row(chain: ChainSpool) -> Row | None:
-    """Return the newest intact row that is still in the spool of `chain`."""
-    for file in reversed(chain.files()):
-        last = None
-        for frame in chain.read(Position(file, 0)):
-            if isinstance(frame.record, Row):
-                last = frame.record
-        if last is not None:
-            return last
-    return None
 
 
 def newest_checkpoint(anchors_directory: Path) -> dict[str, Any] | None:

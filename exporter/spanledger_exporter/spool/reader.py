@@ -22,7 +22,9 @@ from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.format import (
     FRAME_HEAD_BYTES,
+    FRAME_TYPES,
     HEADER_BYTES,
+    ROW_TYPE,
     frame_length,
     is_intact,
     parse_frame,
@@ -97,6 +99,18 @@ class ChainSpool:
         """Return how many bytes the files take."""
         return sum(self.path(file).stat().st_size for file in self.files())
 
+    def last_row(self) -> Row | None:
+        """Return the newest intact row that is still in the spool.
+
+        Hops from frame to frame by their lengths, because a starting process asks for it; where that leads nowhere,
+        the files are read properly. It never looks for frames from the end: content may contain what looks like one.
+        """
+        for file in reversed(self.files()):
+            row = _FileReader(self, file, may_grow=False).last_row()
+            if row is not None:
+                return row
+        return None
+
     def read(self, cursor: Position = START) -> Iterator[Frame]:
         """Yield the frames from `cursor` on, up to what is complete now."""
         is_live = self.is_live
@@ -140,6 +154,29 @@ class _FileReader:
                     yield damage
                 offset = HEADER_BYTES
             yield from self._walk(offset)
+
+    def last_row(self) -> Row | None:
+        with self.chain.path(self.file).open("rb", buffering=0) as stream:
+            self.stream = stream
+            frame = self._frame_by_lengths()
+        if frame is not None and isinstance(frame.record, Row):
+            return frame.record
+        rows = [frame.record for frame in self.frames(0) if isinstance(frame.record, Row)]
+        return rows[-1] if rows else None
+
+    def _frame_by_lengths(self) -> Frame | None:
+        """Return the frame that begins where the last complete row frame should."""
+        size = os.fstat(self.stream.fileno()).st_size
+        offset, last = HEADER_BYTES, -1
+        while offset + FRAME_HEAD_BYTES < size:
+            head = self._bytes(offset, FRAME_HEAD_BYTES + 1)
+            end = offset + frame_length(head, 0)
+            if end > size or head[-1] not in FRAME_TYPES:
+                break
+            if head[-1] == ROW_TYPE:
+                last = offset
+            offset = end
+        return None if last < 0 else self._frame_at(last, self._bytes(last, FRAME_HEAD_BYTES))
 
     def _header_damage(self) -> Frame | None:
         header = self._bytes(0, HEADER_BYTES)

@@ -455,7 +455,10 @@ def test_structured_events_have_their_bodies(settings: Settings) -> None:
         "spanledger.decision.confidence": 0.62,
     }
     tracer.start_span("decision", attributes=decision).end()
-    action: dict[str, Any] = {"spanledger.event.type": "external_action", "spanledger.action.idempotency_key": "refund-1"}
+    action: dict[str, Any] = {
+        "spanledger.event.type": "external_action",
+        "spanledger.action.idempotency_key": "refund-1",
+    }
     tracer.start_span("refund", attributes=action).end()
     chain = _only_chain(settings)
     decided, begun, done = chain.events()

@@ -7,6 +7,7 @@ import pytest
 from spanledger_exporter.config import Settings
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.recorder import Recorder, open_recorder
+from spanledger_exporter.spool.quarantine import quarantine
 from spanledger_exporter.spool.reader import START, ChainSpool, Damage, Position, chains
 from spools import read_chain, read_spool, settings_for
 
@@ -151,3 +152,44 @@ def test_a_chain_reads_back_verified(settings: Settings) -> None:
     """Every hash and link that the writer made is what the format says."""
     chain = read_chain(_write(settings, 50))
     assert [event["number"] for event in chain.events()] == list(range(50))
+
+
+def test_the_newest_row_is_found_without_reading_everything(settings: Settings) -> None:
+    """It is the last intact one: behind a torn tail, over many files, and after damage in the middle."""
+    chain = _write(settings, 5)
+    whole = chain.path(0).read_bytes()
+    assert _seq_of_last(chain) == 6
+    chain.path(0).write_bytes(whole[:-3])
+    assert _seq_of_last(chain) == 5
+    chain.path(0).write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+    assert _seq_of_last(chain) == 6
+    chain.path(0).write_bytes(whole[:44])
+    assert _seq_of_last(chain) is None
+
+
+def _seq_of_last(chain: ChainSpool) -> int | None:
+    row = chain.last_row()
+    return None if row is None else row.seq
+
+
+def test_damaged_bytes_are_kept_as_they_were_found(settings: Settings) -> None:
+    """A copy survives the cleaning up of the spool file."""
+    chain = _write(settings, 3)
+    data = chain.path(0).read_bytes()
+    chain.path(0).write_bytes(data[:-9])
+    (damage,) = _damage(chain)
+    kept = quarantine(chain, damage, settings.directory / "quarantine")
+    assert kept == quarantine(chain, damage, settings.directory / "quarantine")
+    assert kept.read_bytes() == data[damage.position.offset : -9]
+
+
+def test_a_chain_that_died_before_its_first_row_is_passed_over(settings: Settings) -> None:
+    """A restart claims the newest chain that has rows."""
+    first = _write(settings, 1)
+    second = _write(settings, 1)
+    second.path(0).write_bytes(second.path(0).read_bytes()[:50])
+    _write(settings, 1)
+    (third,) = [
+        chain for chain in read_spool(settings) if chain.spool.chain_id not in (first.chain_id, second.chain_id)
+    ]
+    assert third.envelopes[0]["chain"]["predecessor"]["chain"] == first.chain_id.hex()
