@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from sealed_ledgers import SealedLedger, edited
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.ledger.row import genesis_hash, make_row

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from spanledger_exporter.anchors.anchor import Notary
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.config import Settings, load_settings
@@ -103,9 +104,11 @@ def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
     findings = Findings()
     trust = _trust(arguments, settings, findings)
     memory: Path | None = arguments.since_checkpoint
+    anchors = open_anchors(settings)
     surroundings = Surroundings(
         trust=trust,
-        anchored=read_anchors(open_anchors(settings)),
+        anchored=read_anchors(anchors),
+        notaries=[anchor for anchor in anchors if isinstance(anchor, Notary)],
         spooled=read_spool(settings),
         remembered=load_memory(memory, origin=trust.origin) if memory else (),
         is_local=settings.is_embedded,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive, parse_opening
+from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive, Notary, parse_opening
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.verify.chains import ChainFacts
@@ -126,11 +126,44 @@ def compare_with_store(
                 f"the receipt of {receipt.kind} {receipt.target} is for size {receipt.size}, which has no checkpoint"
             )
             findings.tampered("completeness", reason)
+        expected = f"checkpoints/{receipt.size:020}"
+        if receipt.kind == DIRECTORY and receipt.receipt not in (b"", expected.encode()):
+            findings.tampered(
+                "anchoring", f"the receipt of {receipt.target} for size {receipt.size} names another file"
+            )
         if receipt.kind == DIRECTORY and receipt.size not in held.get(receipt.target, {receipt.size}):
             reason = (
                 f"the store has a receipt for size {receipt.size}, and {receipt.target} does not hold that checkpoint"
             )
             findings.tampered("anchoring", reason)
+
+
+def confirm_receipts(
+    notaries: Iterable[Notary],
+    receipts: Iterable[ReceiptRow],
+    stored: Iterable[KnownCheckpoint],
+    notes: Mapping[int, str],
+    findings: Findings,
+) -> list[KnownCheckpoint]:
+    """Let each notary (a witness, a time-stamping authority) confirm its receipts; return what they confirm.
+
+    Only signed checkpoints of the store count, and a receipt that does not hold was forged or belongs to another note.
+    """
+    by_name = {(str(getattr(n, "kind", "")), str(getattr(n, "target", ""))): n for n in notaries}
+    known = {found.checkpoint.size: found for found in stored}
+    confirmed: list[KnownCheckpoint] = []
+    for row in receipts:
+        notary = by_name.get((row.kind, row.target))
+        if notary is None or row.size not in known:
+            continue
+        try:
+            notary.confirm(notes[row.size], row.receipt.decode("utf-8", "replace"))
+        except (AnchorError, ProofError) as error:
+            findings.tampered("anchoring", f"the receipt of {row.kind} {row.target} does not hold: {error}")
+            continue
+        findings.count("anchoring", confirmed_receipts=1)
+        confirmed.append(known[row.size])
+    return confirmed
 
 
 def review_registry(

@@ -50,6 +50,8 @@ def _review(row: ContentRow, envelopes: EnvelopeReview, keys: AbstractSet[str], 
         return
     if sha256(b"%b%b\0%b" % (CONTENT_LABEL, row.media.encode(), row.data)).digest() != row.ref:
         _accuse(row.ref, "does not hash to its reference", envelopes, findings)
+    elif row.content_class not in envelopes.classes.get(row.ref, {row.content_class}):
+        _accuse(row.ref, f"has class {row.content_class!r}, which no row gives it", envelopes, findings)
     elif row.size != len(row.data):
         reason = f"holds {len(row.data)} bytes, its column size says {row.size}"
         _accuse(row.ref, reason, envelopes, findings)

@@ -56,6 +56,7 @@ class EnvelopeReview:
 
     findings: Findings
     needed: dict[bytes, list[Place]] = field(default_factory=dict[bytes, list[Place]])
+    classes: dict[bytes, set[str]] = field(default_factory=dict[bytes, set[str]])
     withheld: set[bytes] = field(default_factory=set[bytes])
     gone: set[bytes] = field(default_factory=set[bytes])
 
@@ -97,6 +98,7 @@ class EnvelopeReview:
         place = (row.chain, row.seq)
         for reference, content_class in references(envelope):
             ref = bytes.fromhex(reference)
+            self.classes.setdefault(ref, set()).add(content_class)
             if content_class == "withheld":
                 self.withheld.add(ref)
             elif row.answers_references:

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from spanledger_exporter.verify.anchored import compare_with_store, review_anchors, review_registry
+from spanledger_exporter.anchors.anchor import Notary
+from spanledger_exporter.verify.anchored import compare_with_store, confirm_receipts, review_anchors, review_registry
 from spanledger_exporter.verify.chains import ChainFacts, ChainWalk
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
 from spanledger_exporter.verify.claims import review_claims
@@ -55,6 +56,7 @@ class Surroundings:
     anchored: AnchoredState = field(default_factory=AnchoredState)
     spooled: Iterable[SpooledChain] = ()
     remembered: Sequence[KnownCheckpoint] = ()
+    notaries: Sequence[Notary] = ()
     subject_keys: AbstractSet[str] = frozenset()
     is_local: bool = True
     """Every writer shares this machine's registry; with a server store other hosts keep their own until sealing."""
@@ -104,7 +106,9 @@ class _Verification:
             self.review(view, findings)
         findings.newest = compare_with_log(stored, view, findings)  # step 4
         compare_with_log(known.remembered, view, findings)
-        newest_anchored = compare_with_log(anchored, view, findings)
+        notes = {row.size: row.note for row in rows}
+        confirmed = confirm_receipts(known.notaries, self.source.receipts(), stored, notes, findings)
+        newest_anchored = compare_with_log((*anchored, *confirmed), view, findings)
         anchored_size = newest_anchored.size if newest_anchored else 0
         self._compare_forks(stored, anchored)
         compare_with_store(  # step 5
