@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -107,3 +108,9 @@ def _wait(served: Served, console: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError("the console did not answer within a minute")
+
+
+def event_of(console: Served, case: str, event_type: str) -> dict[str, object]:
+    """Return the newest event of a kind in a case."""
+    found: list[dict[str, object]] = json.loads(console.ask(f"/api/events?case={case}&type={event_type}").body)
+    return found[0]

@@ -9,7 +9,7 @@ import re
 import zipfile
 from urllib.parse import urlencode
 
-from served_console import Served, command
+from served_console import Served, command, event_of
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 JSON = {"Content_Type": "application/json"}
@@ -19,12 +19,6 @@ def sql(console: Served, query: str) -> list[dict[str, object]]:
     """Ask the store beside the console."""
     found: list[dict[str, object]] = json.loads(command(console.directory, "sql", query, "--json").stdout)
     return found
-
-
-def event_of(console: Served, case: str, event_type: str) -> dict[str, object]:
-    """Return the newest event of a kind in a case."""
-    found: list[dict[str, object]] = json.loads(console.ask(f"/api/events?case={case}&type={event_type}").body)
-    return found[0]
 
 
 def test_a_case_shows_the_whole_conversation_once_with_versions_and_money(console: Served) -> None:
