@@ -1,0 +1,90 @@
+"""Times, durations and money as people read them, and times as people type them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from spanledger_exporter.errors import UsageError
+from spanledger_exporter.read.encoding import format_json
+from spanledger_exporter.read.figures import format_age, format_duration, format_money, format_time
+from spanledger_exporter.read.when import parse_time
+
+NOON_NS = 1_793_620_800_000_000_000  # 2026-11-02 12:00 UTC
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        (None, ""),
+        (0, "0 ms"),
+        (0.25, "0.2 ms"),
+        (42.4, "42 ms"),
+        (2400, "2.40 s"),
+        (200_000, "3 min 20 s"),
+        (7_500_000, "2 h 5 min"),
+    ],
+)
+def test_durations_have_the_unit_that_fits(milliseconds: float | None, shown: str) -> None:
+    """Nobody counts 7,500,000 ms."""
+    assert format_duration(milliseconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(None, ""), ("", ""), ("0", "$0.00"), ("0.00012", "$0.00012"), ("0.005315", "$0.0053"), ("1234.5", "$1,234.50")],
+)
+def test_money_keeps_the_places_that_matter(usd: str | None, shown: str) -> None:
+    """An unknown price is empty, never zero."""
+    assert format_money(usd) == shown
+
+
+def test_a_time_says_its_zone() -> None:
+    """A naive one is the store's, in UTC."""
+    assert format_time(datetime(2026, 11, 2, 8, 0, 0, 123_000), utc=True) == "2026-11-02 08:00:00.123 UTC"  # noqa: DTZ001
+    assert format_time(datetime(2026, 11, 2, 8, tzinfo=UTC), utc=False)[-6] in "+-"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-1, "0 s"), (90, "90 s"), (600, "10 min"), (7200, "2 h"), (400_000, "5 days")]
+)
+def test_ages_are_short(seconds: float, shown: str) -> None:
+    """One figure and one unit."""
+    assert format_age(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("2026-11-02T12:00:00Z", NOON_NS),
+        ("2026-11-02T13:00+01:00", NOON_NS),
+        ("2026-11-02T12:00:00.000001Z", NOON_NS + 1000),
+        ("now", NOON_NS),
+        ("2h", NOON_NS - 7_200_000_000_000),
+        ("1.5m", NOON_NS - 90_000_000_000),
+        ("7d", NOON_NS - 604_800_000_000_000),
+        (str(NOON_NS), NOON_NS),
+    ],
+)
+def test_times_can_be_typed_as_people_do(typed: str, expected: int) -> None:
+    """ISO 8601, ages, and the nanoseconds that our own JSON shows."""
+    assert parse_time(typed, now_ns=NOON_NS) == expected
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "2026-02-30", "5y", "-3h", "12"])
+def test_what_is_no_time_is_refused_with_examples(typed: str) -> None:
+    """The message shows how."""
+    with pytest.raises(UsageError, match="2026-11-02"):
+        parse_time(typed, now_ns=NOON_NS)
+
+
+def test_json_keeps_decimals_exact_and_bytes_readable() -> None:
+    """Decimals are JSON numbers with every place; times are UTC; integers past 64 bits are text."""
+    value = {"usd": Decimal("0.005315000"), "hash": b"\x01\xff", "at": datetime(2026, 11, 2, tzinfo=UTC), "big": 2**70}
+    shown = format_json(value).decode()
+    assert '"usd": 0.005315000' in shown
+    assert '"hash": "01ff"' in shown
+    assert '"at": "2026-11-02T00:00:00Z"' in shown
+    assert f'"big": "{2**70}"' in shown

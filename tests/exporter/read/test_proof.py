@@ -1,0 +1,100 @@
+"""The proof of one row: every step holds on an honest store, and names what was done to a dishonest one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ledger_story import CASES, tell
+from ledgers import Ledger
+from served_console import command
+from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.ledger.row import Row
+from spanledger_exporter.read.proof import RowProof, prove_row
+from spanledger_exporter.store.connection import Store, open_store
+from spanledger_exporter.store.schema import ensure_schema
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Ledger:
+    """Return one case."""
+    ledger = Ledger()
+    tell(ledger, CASES[:1])
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def sealed(ledger: Ledger, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data directory whose store holds the case, sealed."""
+    place = tmp_path_factory.mktemp("sealed")
+    with open_store(settings_of(place), role="owner") as store:
+        ensure_schema(store)
+        ledger.write(store)
+    assert command(place, "seal").returncode == 0
+    return place
+
+
+@pytest.fixture
+def settings(sealed: Path, tmp_path: Path) -> Settings:
+    """Return the settings of a copy that a test may spoil."""
+    return settings_of(shutil.copytree(sealed, tmp_path / "copy", symlinks=True))
+
+
+def settings_of(directory: Path) -> Settings:
+    """Return the settings for a data directory."""
+    return load_settings({"SPANLEDGER_DIR": str(directory)}, working_directory=directory)
+
+
+def proof_of(store: Store, settings: Settings, row: Row) -> RowProof:
+    """Return the proof of a row as it was written."""
+    return prove_row(store, settings, chain=row.chain_id.hex(), seq=row.seq, row_hash_hex=row.row_hash.hex())
+
+
+def test_every_step_holds_for_every_row_of_a_sealed_ledger(settings: Settings, ledger: Ledger) -> None:
+    """First, last and all between; the inclusion proof is a C2SP one."""
+    with open_store(settings, role="owner") as store:
+        for row in ledger.rows:
+            proof = proof_of(store, settings, row)
+            assert [step.status for step in proof.steps] == ["ok"] * 6
+            assert proof.tlog_proof.startswith("c2sp.org/tlog-proof@v1\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ("rows UPDATE env = replaceAll(env, 'triage', 'tri_ge') WHERE seq = 3", "the envelope is what was hashed"),
+        ("rows UPDATE time_ns = time_ns + 1 WHERE seq = 3", "the row's hash follows from its content and place"),
+        ("rows UPDATE row_hash = reverse(row_hash) WHERE seq = 2", "it follows the row before it"),
+        ("rows UPDATE row_hash = reverse(row_hash) WHERE seq = 5", "a sealed segment covers it"),
+        ("log UPDATE leaf_hash = reverse(leaf_hash) WHERE 1", "the segment is in the signed log"),
+        ("checkpoints UPDATE note = replaceOne(note, '— ', '— x') WHERE 1", "the segment is in the signed log"),
+    ],
+)
+def test_what_was_done_to_the_store_breaks_the_step_that_covers_it(
+    settings: Settings, ledger: Ledger, change: str, broken: str
+) -> None:
+    """Row 3 is proved; the change is in it or around it."""
+    with open_store(settings, role="owner") as store:
+        store.command(f"ALTER TABLE {change} SETTINGS mutations_sync = 2")
+        proof = proof_of(store, settings, ledger.rows[3])
+    assert broken in {step.claim for step in proof.steps if step.status == "failed"}
+    assert proof.status == "failed"
+
+
+def test_a_row_that_is_gone_has_no_proof(settings: Settings, ledger: Ledger) -> None:
+    """And the answer is no, rather than an empty list."""
+    with open_store(settings, role="owner") as store:
+        store.command("ALTER TABLE rows DELETE WHERE seq = 3 SETTINGS mutations_sync = 2")
+        assert proof_of(store, settings, ledger.rows[3]).status == "failed"
+
+
+def test_a_row_that_is_not_sealed_yet_waits(settings: Settings, ledger: Ledger) -> None:
+    """Its own hashes hold."""
+    newer = Ledger(now_ns=ledger.now_ns, _chains=7)
+    row = newer.open_chain().append({"event_type": "heartbeat"})
+    with open_store(settings, role="owner") as store:
+        newer.write(store)
+        proof = proof_of(store, settings, row)
+    assert [step.status for step in proof.steps] == ["ok", "ok", "ok", "waiting"]
