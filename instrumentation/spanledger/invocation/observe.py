@@ -16,7 +16,7 @@ from spanledger.invocation.abandoned import end_from_finaliser, end_waiting
 from spanledger.invocation.call import Call, failed
 from spanledger.invocation.call_site import find_call_site
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.raw_body import parsed_now
+from spanledger.invocation.raw_body import read_body
 from spanledger.invocation.raw_response import is_raw_response, observe_raw_response
 from spanledger.invocation.stream import AsyncStreamObserver, StreamObserver, StreamReducer, observe_stream
 from spanledger.invocation.telemetry import Telemetry
@@ -204,9 +204,10 @@ def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
             call,
             lambda call, parsed: _settle(exchange, call, parsed),
             lambda call, error: _fail(exchange, call, error),
+            is_stream=exchange.is_stream,
         )
     else:
-        _settle_answer(exchange, call, parsed_now(response))
+        call.finish(exchange.result(read_body(response.http_response)))
 
 
 def _settle_answer(exchange: Exchange, call: Call, response: Any) -> None:

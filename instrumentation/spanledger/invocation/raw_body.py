@@ -1,15 +1,16 @@
 """Reads what a caller read itself: the bytes of a raw response, parsed once more by the client library.
 
 A caller of `with_streaming_response` may take lines, bytes or JSON and never ask for the parsed answer. The bytes are
-kept as they pass, and when the response is closed a twin of it, with the same bytes and no connection, is parsed by
-the library's own code. The caller's response is not touched; nothing is kept once the caller parses it itself.
+kept as they pass. When the response is closed they are read: JSON as it is, a stream by the library's own code, from a
+twin of the response with the same bytes and no connection. The caller's response is not touched, and nothing is kept
+once the caller parses it itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -52,7 +53,7 @@ class BodyTap:
         self._hooked.pop("iter_raw", None)
         self._hooked.pop("aiter_raw", None)
 
-    def twin(self, response: Any, kind: type[Any]) -> Any:
+    def twin(self, response: Any, kind: Any) -> Any:
         """Return a raw response like `response`, of the library's class `kind`, whose body is what was kept.
 
         None when nothing was read.
@@ -60,8 +61,8 @@ class BodyTap:
         if not self._pieces:
             return None
         http_response = self._http_response
-        twin = copy(response)
-        twin.__class__ = kind
+        twin = kind.__new__(kind)
+        vars(twin).update(vars(response))
         twin._parsed_by_type = {}  # noqa: SLF001  # the copy shares it with the original, whose answer is its own
         twin.http_response = type(http_response)(
             http_response.status_code,
@@ -72,9 +73,32 @@ class BodyTap:
         return twin
 
 
-def parsed_now(response: Any) -> Any:
-    """Return what a raw response whose body is in memory parses to, from sync and async clients alike."""
-    parsed = type(response).parse(response)
+class Fields(dict[str, Any]):
+    """A JSON object whose fields can be read like those of a library's model; one that is not there is None."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.get(name)
+
+
+def read_body(http_response: Any) -> Any:
+    """Return the JSON of a whole body.
+
+    The library's own `parse` is left to the caller: it runs the caller's code, and remembers its result.
+    """
+    body = json.loads(http_response.content, object_hook=Fields)
+    if isinstance(body, Fields):
+        headers = http_response.headers
+        body["_request_id"] = headers.get("request-id") or headers.get("x-request-id")
+    return body
+
+
+def parsed_stream(response: Any) -> Any:
+    """Return the stream that a raw response whose bytes are in memory parses to, sync or async."""
+    parsed = response.parse()
     return run_without_waiting(parsed) if hasattr(parsed, "__await__") else parsed
 
 

@@ -9,16 +9,17 @@ instead ends the call with what was in them (`raw_body`), and a response that is
 from __future__ import annotations
 
 import inspect
+import sys
 import weakref
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
 from spanledger.invocation.abandoned import end_from_finaliser
-from spanledger.invocation.call import Call
+from spanledger.invocation.call import Call, failed
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.raw_body import BodyTap, parsed_now
-from spanledger.invocation.stream import AsyncStreamObserver, StreamObserver, hook_close
+from spanledger.invocation.raw_body import BodyTap, parsed_stream, read_body
+from spanledger.invocation.stream import hook_close
 from spanledger_semconv.invocation import InvocationResult
 
 Settle = Callable[[Call, Any], None]
@@ -34,9 +35,22 @@ _WATCHER = "_spanledger_watcher"
 class _ParseWatcher:
     """Waits for the first `parse`, `close` or disappearance of one raw response."""
 
-    __slots__ = ("__weakref__", "_call", "_fail", "_is_taken", "_response", "_settle", "_tap", "_unhook")
+    __slots__ = (
+        "__weakref__",
+        "_call",
+        "_fail",
+        "_handled",
+        "_is_stream",
+        "_is_taken",
+        "_response",
+        "_settle",
+        "_tap",
+        "_unhook",
+    )
 
-    def __init__(self, response: Any, call: Call, settle: Settle, fail: Fail) -> None:
+    def __init__(self, response: Any, call: Call, settle: Settle, fail: Fail, *, is_stream: bool) -> None:
+        self._is_stream = is_stream
+        self._handled = sys.exc_info()[1]  # what the caller is handling anyway
         self._response = weakref.ref(response)  # the response holds the watcher
         self._call = call
         self._settle = settle
@@ -46,27 +60,30 @@ class _ParseWatcher:
         self._unhook: Callable[[], None] | None = hook_close(response.http_response, self)
 
     def parse(self, library_parse: Callable[[], Any]) -> Any:
-        self._tap.remove()
-        is_read = self._is_taken
-        self._is_taken = True  # a parse that reads the body closes it: that is no early close
+        is_read = self._begin_parsing()
         try:
             parsed = library_parse()
         except BaseException as error:
             self._fail(self._call, error)
             raise
-        if inspect.isawaitable(parsed):
-            return self._parse_awaited(parsed, is_read=is_read)
         self._take(parsed, is_read=is_read)
         return parsed
 
-    async def _parse_awaited(self, pending: Any, *, is_read: bool) -> Any:
+    async def parse_async(self, library_parse: Callable[[], Any]) -> Any:
+        is_read = self._begin_parsing()
         try:
-            parsed = await pending
+            parsed = await library_parse()
         except BaseException as error:
             self._fail(self._call, error)
             raise
         self._take(parsed, is_read=is_read)
         return parsed
+
+    def _begin_parsing(self) -> bool:
+        """Tell whether the body was read before; parsing reads the body, which closes it: that is no early close."""
+        self._tap.remove()
+        is_read, self._is_taken = self._is_taken, True
+        return is_read
 
     def _take(self, parsed: Any, *, is_read: bool) -> None:
         self._remove_hooks()
@@ -79,26 +96,31 @@ class _ParseWatcher:
             self._end()
 
     def _end(self) -> None:
-        """Read what the caller read; whether it is whole, the HTTP response knows only after this."""
+        """Read what the caller read; where a `with` block closes the response because of an exception, name it."""
         self._is_taken = True
         self._remove_hooks()
+        error = sys.exc_info()[1]
+        error = None if error is self._handled or isinstance(error, GeneratorExit) else error
         response = self._response()
         twin = None if response is None else self._tap.twin(response, type(response).__bases__[0])
-        if twin is None:
-            self._call.finish(InvocationResult(outcome="cancelled"))
+        if twin is not None and self._is_settled_by(twin):
             return
-        try:
-            self._settle_twin(twin)
-        except Exception as error:  # half a JSON document, a cut compressed body: read by nobody
-            report_once("parse a raw response", error)
-            self._call.finish(InvocationResult(outcome="cancelled", time_to_first_chunk_s=self._call.first_chunk_s))
+        result = InvocationResult(outcome="cancelled", time_to_first_chunk_s=self._call.first_chunk_s)
+        self._call.finish(result if error is None else failed(error, result, by_caller=True))
 
-    def _settle_twin(self, twin: Any) -> None:
-        parsed = parsed_now(twin)
-        self._settle(self._call, parsed)
-        observation = getattr(parsed, "_iterator", None)
-        if isinstance(observation, StreamObserver | AsyncStreamObserver):
-            observation.replay()
+    def _is_settled_by(self, twin: Any) -> bool:
+        """Tell whether what the caller had read is enough to be read by us."""
+        try:
+            if not self._is_stream:
+                self._settle(self._call, read_body(twin.http_response))
+                return True
+            stream = parsed_stream(twin)
+            self._settle(self._call, stream)
+            stream._iterator.replay(self._handled)  # noqa: SLF001  # where the settling has put the observer
+        except Exception as error:  # half a JSON document, a cut compressed body: nobody can read it
+            report_once("read a raw response", error)
+            return False
+        return True
 
     def _remove_hooks(self) -> None:
         self._tap.remove()
@@ -118,9 +140,9 @@ def is_raw_response(response: Any) -> bool:
     return "http_response" in getattr(response, "__dict__", ()) and callable(getattr(response, "parse", None))
 
 
-def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail) -> None:
+def observe_raw_response(response: Any, call: Call, settle: Settle, fail: Fail, *, is_stream: bool) -> None:
     """Have `response` end `call` when it is parsed, closed or dropped."""
-    vars(response)[_WATCHER] = _ParseWatcher(response, call, settle, fail)
+    vars(response)[_WATCHER] = _ParseWatcher(response, call, settle, fail, is_stream=is_stream)
     kind: Any = type(response)
     response.__class__ = _watched(kind)
 
@@ -131,7 +153,14 @@ def _watched(kind: Any) -> type[Any]:
 
     def parse(self: Any, *args: Any, **kwargs: Any) -> Any:
         watcher: _ParseWatcher = vars(self)[_WATCHER]
-        return watcher.parse(lambda: kind.parse(self, *args, **kwargs))
+        watch = watcher.parse_async if is_async else watcher.parse
+        return watch(lambda: kind.parse(self, *args, **kwargs))
 
-    described = {"parse": wraps(kind.parse)(parse), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    is_async = inspect.iscoroutinefunction(kind.parse)
+    described = {
+        "parse": wraps(kind.parse)(parse),
+        "__class__": property(lambda _self: kind),  # `response.__class__ is APIResponse` stays true
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+    }
     return type(kind.__name__, (kind,), described)

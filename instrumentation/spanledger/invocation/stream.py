@@ -102,8 +102,12 @@ class _Observation:
         else:
             self._end(lambda: failed(error, self._result_so_far(), by_caller=True))
 
-    def replay(self) -> None:
-        """Read a stream whose bytes are all in memory, and end the call with what was in it."""
+    def replay(self, handled: BaseException | None) -> None:
+        """Read a stream whose bytes are all in memory, and end the call with what was in it.
+
+        `handled` is what the caller was handling anyway when the response came.
+        """
+        self._handled = handled
         try:
             for chunk in remaining_chunks(self._inner):
                 self._keep(chunk)
@@ -242,7 +246,8 @@ def hook_close(response: Any, watcher: Closable) -> Callable[[], None]:
 
     def tell() -> None:
         alive = reference()
-        if alive is not None:
+        # A close that is refused (a sync one of an async response) has closed nothing.
+        if alive is not None and response.is_closed:
             alive.closed()
 
     def close() -> None:
