@@ -1,6 +1,7 @@
 """What one message leaves behind: a span in the conventions' words, and a hand-over with all of its content."""
 
 import base64
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,19 @@ def test_every_kind_of_input_block_is_a_part(client: anthropic.Anthropic, record
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": file}},
         {"type": "image", "source": {"type": "url", "url": "https://images.test/a.png"}},
         {"type": "document", "source": {"type": "file", "file_id": "file_1"}},
-        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "the log"}},
+        {"type": "document", "title": "Log", "source": {"type": "text", "media_type": "text/plain", "data": "the log"}},
+        {
+            "type": "document",
+            "title": "Notes",
+            "source": {"type": "content", "content": [{"type": "text", "text": "a"}]},
+        },
         {"type": "tool_result", "tool_use_id": "toolu_1", "content": "no such user", "is_error": True},
         {"type": "tool_result", "tool_use_id": "toolu_2", "content": [{"type": "text", "text": "two"}]},
     ]
     client.messages.create(model=MODEL, max_tokens=9, messages=[{"role": "user", "content": content}])
     blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": png}
+    text = base64.b64encode(b"the log").decode()
+    log = {"type": "blob", "modality": "document", "mime_type": "text/plain", "title": "Log", "content": text}
     failed = {"type": "tool_call_response", "id": "toolu_1", "response": "no such user", "is_error": True}
     listed = {"type": "tool_call_response", "id": "toolu_2", "response": [{"type": "text", "content": "two"}]}
     assert recorded.request.input_messages[0]["parts"] == [
@@ -174,7 +182,9 @@ def test_every_kind_of_input_block_is_a_part(client: anthropic.Anthropic, record
         blob,
         {"type": "uri", "modality": "image", "uri": "https://images.test/a.png"},
         {"type": "file", "modality": "document", "file_id": "file_1"},
-        {"type": "text", "content": "the log"},
+        log,
+        {"type": "document", "title": "Notes"},
+        {"type": "text", "content": "a"},
         failed,
         listed,
     ]
@@ -259,14 +269,37 @@ def test_the_prompt_digest_depends_on_the_instructions_alone(client: anthropic.A
 def test_messages_from_an_iterator_are_sent_and_recorded(
     client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded
 ) -> None:
-    """A generator can be read once; both the SDK and we get all of it."""
+    """A generator can be read once, at whatever depth; both the SDK and we get all of it."""
+
+    def turns() -> Iterator[Any]:
+        yield {"role": "user", "content": iter([{"type": "text", "text": "Is the alert real?"}])}
+
+    client.messages.create(model=MODEL, max_tokens=9, messages=turns())
+    sent = {"role": "user", "content": [{"type": "text", "text": "Is the alert real?"}]}
+    assert provider.requests[0].body["messages"] == [sent]
+    assert recorded.request.input_messages[0]["parts"] == [{"type": "text", "content": "Is the alert real?"}]
+
+
+def test_an_iterator_that_fails_fails_for_the_caller(client: anthropic.Anthropic, provider: LocalProvider) -> None:
+    """As without us: its exception comes out, and nothing is sent."""
 
     def turns() -> Iterator[Any]:
         yield from CALL["messages"]
+        raise LookupError("of the application")
 
-    client.messages.create(model=MODEL, max_tokens=9, messages=turns())
-    assert provider.requests[0].body["messages"] == CALL["messages"]
-    assert recorded.request.input_messages[0]["parts"][0]["content"] == "Is the alert real?"
+    with pytest.raises(LookupError, match="of the application"):
+        client.messages.create(model=MODEL, max_tokens=9, messages=turns())
+    assert provider.requests == ()
+
+
+def test_a_file_is_left_to_the_sdk(client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded) -> None:
+    """It can be read once, and the SDK has to send it."""
+    source: Any = {"type": "base64", "media_type": "image/png", "data": io.BytesIO(b"png")}
+    content: Any = [{"type": "image", "source": source}]
+    client.messages.create(model=MODEL, max_tokens=9, messages=[{"role": "user", "content": content}])
+    sent = provider.requests[0].body["messages"][0]["content"][0]["source"]
+    assert sent["data"] == base64.b64encode(b"png").decode()
+    assert recorded.request.input_messages[0]["parts"][0]["type"] == "image"
 
 
 def test_an_answer_that_does_not_fit_the_callers_format_keeps_its_usage(

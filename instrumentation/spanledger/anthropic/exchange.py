@@ -66,7 +66,8 @@ def open_exchange(
     options = kwargs["options"] if "options" in kwargs else args[1]
     if options.method.lower() != "post" or options.url.partition("?")[0] != _INFERENCE_PATH:
         return None
-    keep_iterators(options)
+    if not keep_iterators(options):
+        return None
     is_stream = bool(kwargs.get("stream"))
     request = read_request(client, given_body(options), is_stream=is_stream, call_site=call_site)
     exchange = MessageExchange(request, kwargs, is_stream=is_stream)

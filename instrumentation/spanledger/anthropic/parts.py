@@ -8,7 +8,7 @@
 | `tool_result` | `tool_call_response` |
 | `server_tool_use`, `mcp_tool_use` | `server_tool_call` |
 | `…_tool_result` of a server tool | `server_tool_call_response` |
-| `image`, `document` | `blob`, `uri` or `file`; a text document stays text |
+| `image`, `document` | `blob` (also for plain text), `uri` or `file`; a document made of blocks: their parts |
 | `compaction` | `compaction` |
 | anything else, also what this version does not know | itself, under its own type |
 
@@ -25,6 +25,7 @@ from typing import Any
 Part = dict[str, Any]
 
 _SERVER_CALLS = frozenset({"server_tool_use", "mcp_tool_use"})
+_ABOUT = frozenset({"title", "context"})  # what the model is told about a document besides its content
 _SERVER_RESULT_SUFFIX = "_tool_result"
 
 
@@ -34,7 +35,16 @@ def parts(content: Any) -> list[Part]:
         return [{"type": "text", "content": content}]
     if not isinstance(content, Iterable):
         return []
-    return [part(plain(block)) for block in content]
+    return [found for block in content for found in _parts_of(plain(block))]
+
+
+def _parts_of(block: Mapping[str, Any]) -> list[Part]:
+    """Return the part of a block; of a document that is made of blocks, theirs, after what it says about itself."""
+    source = block.get("source") if block.get("type") == "document" else None
+    if not isinstance(source, Mapping) or source.get("type") != "content":
+        return [part(block)]
+    about = {key: value for key, value in block.items() if key in _ABOUT and value}
+    return [*([{"type": "document", **about}] if about else []), *parts(source.get("content", ()))]
 
 
 def plain(block: Any) -> Mapping[str, Any]:
@@ -97,18 +107,18 @@ def _server_result(kind: str, block: Mapping[str, Any]) -> Part:
 def _source_part(kind: str, block: Mapping[str, Any]) -> Part:
     source = plain(block.get("source") or {})
     shape = source.get("type")
-    head: Part = _present({"modality": kind}, mime_type=source.get("media_type"))
+    about = {key: value for key, value in block.items() if key in _ABOUT and value}
+    head: Part = {**_present({"modality": kind}, mime_type=source.get("media_type")), **about}
     if shape == "base64":
         data = _base64_text(source.get("data"))
-        return {"type": "blob", **head, "content": data} if data is not None else dict(block)
+        return {"type": "blob", **head, "content": data} if data is not None else {"type": kind, **head}
     if shape == "url":
         return {"type": "uri", **head, "uri": source.get("url")}
     if shape == "file":
         return {"type": "file", **head, "file_id": source.get("file_id")}
     if shape == "text":
-        return {"type": "text", "content": source.get("data", "")}
-    if shape == "content":
-        return {"type": kind, "content": parts(source.get("content", ()))}
+        text = str(source.get("data", ""))
+        return {"type": "blob", **head, "content": base64.b64encode(text.encode("utf-8", "replace")).decode()}
     return dict(block)
 
 
