@@ -31,18 +31,23 @@ _TRACELOOP = "suppress_language_model_instrumentation"
 NESTED_MARKERS: Mapping[str, object] = {_UTIL_GENAI_INFERENCE: True, _UTIL_GENAI_EMBEDDING: True, _TRACELOOP: True}
 """Context entries that tell instrumentations below us that the call is recorded already."""
 
-_SUPPRESSING = (
-    _SUPPRESS_INSTRUMENTATION_KEY,
-    "suppress_instrumentation",
-    _UTIL_GENAI_INFERENCE,
-    _UTIL_GENAI_EMBEDDING,
-    _TRACELOOP,
+_SUPPRESSING = frozenset(
+    {
+        _SUPPRESS_INSTRUMENTATION_KEY,
+        "suppress_instrumentation",
+        _UTIL_GENAI_INFERENCE,
+        _UTIL_GENAI_EMBEDDING,
+        _TRACELOOP,
+    }
 )
 
 
 def is_recorded_elsewhere(context: Context) -> bool:
     """Whether somebody further out records the call, or wants nothing recorded."""
-    return any(context.get(key) for key in _SUPPRESSING) if context else False
+    if not context:
+        return False
+    # Most contexts hold a span and little else: look for our few keys in one step before looking at their values.
+    return not _SUPPRESSING.isdisjoint(context) and any(context.get(key) for key in _SUPPRESSING)
 
 
 @dataclass(frozen=True, slots=True)

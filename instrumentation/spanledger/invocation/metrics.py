@@ -38,7 +38,7 @@ _METRIC_KEYS_OF_REQUEST = (names.SERVER_ADDRESS, names.SERVER_PORT)
 _NO_USAGE = Usage(source="unknown")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Noted:
     """The figures of one finished call; no content, so that nothing large waits for a reader."""
 

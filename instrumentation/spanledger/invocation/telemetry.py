@@ -15,7 +15,10 @@ from typing import Any, Protocol
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber, get_logger
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import Span, SpanKind, TracerProvider, get_tracer, set_span_in_context
+from opentelemetry.trace import Span, SpanKind, TracerProvider, get_tracer
+from opentelemetry.trace.propagation import (
+    _SPAN_KEY,  # pyright: ignore[reportPrivateUsage]  # what `set_span_in_context` writes, with one copy less
+)
 
 from spanledger.invocation.call import Call
 from spanledger.invocation.coexistence import NESTED_MARKERS, is_recorded_elsewhere
@@ -110,7 +113,7 @@ class Telemetry:
             kind,
             _start_attributes(request),
         )
-        context = set_span_in_context(span, Context({**parent, **NESTED_MARKERS, EXCHANGE_KEY: exchange}))
+        context = Context({**parent, **NESTED_MARKERS, EXCHANGE_KEY: exchange, _SPAN_KEY: span})
         return Call(self, invocation, span, context)
 
     def completed(

@@ -39,17 +39,16 @@ _MOST_SERVERS = 256
 def given(arguments: Mapping[str, Any], name: str) -> Any:
     """Give the argument `name` if it was sent, else None."""
     value = arguments.get(name)
-    if value is None or type(value).__name__ in _UNSET:
-        return None
-    return value
+    return None if value is None or type(value).__name__ in _UNSET else value
 
 
 def add_given(arguments: Mapping[str, Any], keys: tuple[tuple[str, str], ...], attributes: dict[str, Any]) -> None:
     """Copy scalar arguments that were sent under their attribute names."""
     for name, attribute in keys:
-        value = arguments.get(name)
-        if isinstance(value, str | int | float):
-            attributes[attribute] = value
+        if name in arguments:
+            value = arguments[name]
+            if isinstance(value, str | int | float):
+                attributes[attribute] = value
 
 
 def field(value: Any, name: str) -> Any:
