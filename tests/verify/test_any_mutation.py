@@ -90,7 +90,7 @@ def said(verdict: Verdict) -> list[str]:
 @settings(max_examples=600)
 @given(st.data())
 def test_any_single_mutation_of_a_stored_byte_changes_the_verdict(data: st.DataObject) -> None:
-    """One bit anywhere, in any table, anchor or registry entry: the ledger is no longer verified, and a reason is given."""
+    """One bit anywhere, in any table, anchor or registry entry: no longer verified, and a reason is given."""
     ledger = SealedLedger.tell(chains=2, rows=4)
 
     def pick(count: int) -> int:
@@ -119,19 +119,20 @@ def test_parsers_raise_only_our_errors(data: bytes) -> None:
     assert list(references(parse_envelope(data))) == []
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_an_envelope_of_any_shape_is_judged_and_not_choked_on(value: Any) -> None:
     """Whatever JSON an envelope is, looking for references in it ends."""
     assert all(len(ref) == 64 for ref, _ in references(value))
 
 
+NAMES = ("manifest.json", "rows.jsonl", "content.json", "anchors.json", "checkpoints/1", "trust-root/1.json")
+
+
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(["manifest.json", "rows.jsonl", "content.json", "anchors.json", "checkpoints/1", "trust-root/1.json"]), st.binary(max_size=80)), unique_by=lambda pair: pair[0]))  # fmt: skip
+@given(st.lists(st.tuples(st.sampled_from(NAMES), st.binary(max_size=80)), unique_by=lambda pair: pair[0]))
 def test_a_bundle_of_noise_gets_a_verdict(tmp_path_factory: Any, files: list[tuple[str, bytes]]) -> None:
     """The single-file verifier answers with a verdict to whatever it is given, and never with `verified`."""
     out = BytesIO()

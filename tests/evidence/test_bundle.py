@@ -1,0 +1,133 @@
+"""Evidence bundles, made and checked as an investigator would: by command, and on a machine without spanledger."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from attacks.attacked_store import AttackedStore, command, make_base, record_calls, settings_of, ship
+from spanledger_exporter.evidence.bundle import MANIFEST_SIGNATURE, pack, unpack
+from spanledger_exporter.recorder import open_recorder
+from spanledger_exporter.verify.standalone import verify_file
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a sealed ledger."""
+    return make_base(tmp_path_factory.mktemp("evidence") / "base")
+
+
+@pytest.fixture(scope="module")
+def bundle(base: Path) -> Path:
+    """Make the bundle of one case."""
+    path = base.with_name("case.zip")
+    assert command(base, "evidence", "create", "--case", "CASE-1", "--reason", "a test", "-o", str(path))[0] == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def pin(base: Path) -> str:
+    """Return the digest that the receiver got from somebody else."""
+    return sha256((base / "keys" / "trust-root.json").read_bytes()).hexdigest()
+
+
+def test_a_bundle_is_verified_by_its_own_verifier_without_spanledger(bundle: Path, pin: str, tmp_path: Path) -> None:
+    """`python -I verify.py` sees no package of ours: it runs from the bundle, in a directory of its own."""
+    script = tmp_path / "verify.py"
+    script.write_bytes(unpack(bundle.read_bytes())["verify.py"])
+    arguments = [str(bundle), "--trust-root", pin]
+    blocked = f"import sys; sys.modules['spanledger_exporter'] = None; sys.argv[1:] = {arguments!r}; "
+    run = f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-I", "-c", blocked + run], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split("\n")[0]) == (0, "VERIFIED")
+
+
+def test_the_single_file_verifier_stays_a_single_small_file(bundle: Path) -> None:
+    """At most 400 lines, and nothing imported but the standard library and `cryptography`."""
+    source = unpack(bundle.read_bytes())["verify.py"].decode()
+    imports = {
+        line.split()[1].partition(".")[0] for line in source.split("\n") if line.startswith(("import ", "from "))
+    }
+    assert source.count("\n") <= 400
+    assert imports <= {*sys.stdlib_module_names, "cryptography"}
+
+
+def test_the_command_verifies_with_this_machines_own_trust_root(base: Path, bundle: Path) -> None:
+    """`evidence verify` pins what is in the key directory."""
+    status, out = command(base, "evidence", "verify", str(bundle), "--json")
+    assert (status, json.loads(out)["verdict"]) == (0, "verified")
+
+
+def test_without_a_pinned_key_a_bundle_cannot_be_verified(bundle: Path) -> None:
+    """The key inside the bundle was chosen by whoever made it."""
+    assert verify_file(bundle)["verdict"] == "unknown"
+
+
+def test_another_trust_root_is_refused(bundle: Path) -> None:
+    """A digest that no version of the bundled trust root has ends the verification."""
+    assert verify_file(bundle, trust_root="00" * 32)["verdict"] == "tampered"
+
+
+def test_an_unsigned_manifest_is_incomplete(bundle: Path, pin: str, tmp_path: Path) -> None:
+    """Otherwise stripping the signature would allow leaving rows out."""
+    files = unpack(bundle.read_bytes())
+    del files[MANIFEST_SIGNATURE]
+    path = tmp_path / "unsigned.zip"
+    path.write_bytes(pack(files))
+    assert verify_file(path, trust_root=pin)["verdict"] == "incomplete"
+
+
+def test_the_proof_of_one_row_is_about_a_kilobyte(bundle: Path) -> None:
+    """Small enough to travel in a mail."""
+    files = unpack(bundle.read_bytes())
+    assert max(len(data) for name, data in files.items() if name.startswith("proofs/")) < 1_500
+
+
+def test_a_bundle_holds_the_case_and_nothing_of_another(bundle: Path) -> None:
+    """Rows of the case, and row 0 of their chains."""
+    rows = [json.loads(line) for line in unpack(bundle.read_bytes())["rows.jsonl"].splitlines()]
+    envelopes = [json.loads(row["env"]) for row in rows]
+    cases = {
+        envelope.get("context", {}).get("case_id", "")
+        for envelope in envelopes
+        if envelope["event_type"] == "model_call"
+    }
+    assert cases == {"CASE-1"}
+    assert {row["seq"] for row in rows} >= {0}
+
+
+def test_the_same_rows_give_the_same_bytes(bundle: Path) -> None:
+    """Packing is deterministic: names sorted, times fixed."""
+    assert pack(unpack(bundle.read_bytes())) == bundle.read_bytes()
+
+
+def test_the_report_fetches_nothing(bundle: Path) -> None:
+    """No script, no link, no image: it opens offline, and tells nobody that it was opened."""
+    page = unpack(bundle.read_bytes())["report.html"].decode()
+    assert not [mark for mark in ("<script", "http://", "https://", "<link", "<img", "url(") if mark in page]
+    assert "question 1" in page
+
+
+def test_rows_that_are_not_sealed_yet_make_the_bundle_incomplete(base: Path, pin: str, tmp_path: Path) -> None:
+    """They are in the bundle, without a proof, and the verdict says so."""
+    store = AttackedStore.copy(base, tmp_path / "copy")
+    with open_recorder(settings_of(store.directory), role="application") as recorder:
+        record_calls(recorder, 2, word="new")
+    ship(store.settings)
+    path = tmp_path / "case.zip"
+    assert command(store.directory, "evidence", "create", "--case", "CASE-1", "-o", str(path))[0] == 0
+    assert verify_file(path, trust_root=pin)["verdict"] == "incomplete"
+
+
+def test_making_a_bundle_is_an_access_row(base: Path, tmp_path: Path) -> None:
+    """Who took which case out of the ledger stands in the ledger."""
+    store = AttackedStore.copy(base, tmp_path / "copy")
+    command(store.directory, "evidence", "create", "--case", "CASE-0", "-o", str(tmp_path / "x.zip"))
+    found = [json.loads(row[4]) for row in store.rows()]
+    asked = [envelope["access"] for envelope in found if envelope["event_type"] == "access"]
+    assert ("evidence", {"case_id": "CASE-0"}) in [(access["action"], access["subject"]) for access in asked]
