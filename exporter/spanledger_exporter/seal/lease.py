@@ -24,6 +24,7 @@ import json
 import os
 import secrets
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -118,7 +119,11 @@ class StoreLease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, (StoreError, LeaseLostError)):
+        if isinstance(error, LeaseLostError):
+            return
+        # Given back also after a failure, if the line allows it: otherwise the next round would wait for its own ghost.
+        # A statement that is still under way over there does no harm; see the fencing rule.
+        with suppress(StoreError):
             self._insert("", token=f"lease:{self._epoch}:released")
 
     def check(self, *, renew: bool = True) -> None:

@@ -49,6 +49,9 @@ def _sealer(settings: Settings) -> Seal:
         known = report.log
         for found in report.breaks:
             _log.error("spanledger: not sealed: chain %s row %d: %s", found.chain.hex(), found.seq, found.reason)
+        for anchor in report.publications:
+            if anchor.status != "anchored":
+                _log.error("spanledger: anchor %s %s: %s: %s", anchor.kind, anchor.target, anchor.status, anchor.detail)
         return report.is_new
 
     return seal_once
