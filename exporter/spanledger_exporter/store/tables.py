@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spanledger_exporter.store.columns import COLUMNS
+from spanledger_exporter.store.columns import COLUMNS, FIELDS_DEFINITION
 
 DEDUPLICATION_WINDOW = 10_000
 """Inserts whose tokens the engine remembers: far more than a shipper can have under way."""
@@ -55,6 +55,7 @@ ROWS = Table(
         "`env_hash` FixedString(32) CODEC(NONE)",
         "`row_hash` FixedString(32) CODEC(NONE)",
         STORED_AT,
+        FIELDS_DEFINITION,
         *(column.definition for column in COLUMNS),
     ),
     partition_by="toYYYYMM(stored_at)",

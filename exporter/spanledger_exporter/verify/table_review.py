@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 from spanledger_exporter.ledger.log_entry import LogEntry
-from spanledger_exporter.store.columns import COLUMNS
+from spanledger_exporter.store.columns import COLUMNS, FIELDS, FIELDS_SQL
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.tables import LEDGER_TABLES, find_changes, fingerprint, read_definitions
 from spanledger_exporter.verify.verdict import Findings
@@ -41,10 +41,13 @@ def _review_columns(store: Store, findings: Findings) -> None:
     stored = {
         name: (kind, expression, type_) for name, kind, expression, type_ in store.query(_COLUMNS_SQL, _names(store))
     }
-    formatted = _formatted(store, [column.sql for column in COLUMNS])
+    formatted = _formatted(store, [FIELDS_SQL, *(column.expression for column in COLUMNS)])
+    kind, expression, _ = stored.get(FIELDS, ("", "", ""))
+    if kind != "ALIAS" or _formatted(store, [expression])[expression] != formatted[FIELDS_SQL]:
+        findings.tampered("columns", f"{FIELDS} of rows, which every column stands on, no longer parses env")
     for column in COLUMNS:
         kind, expression, type_ = stored.get(column.name, ("", "", ""))
-        expected = formatted[column.sql]
+        expected = formatted[column.expression]
         if kind != "MATERIALIZED" or _formatted(store, [expression])[expression] != expected:
             findings.tampered(
                 "columns", f"column {column.name} of rows is no longer derived from env: {kind} {expression}"[:300]

@@ -17,6 +17,9 @@ from spanledger_exporter.store.schema import ensure_schema
 
 SELECT = ", ".join(column.compare for column in COLUMNS)
 
+DIFFERENT = " OR ".join(f"{column.name} != CAST({column.sql} AS {column.type})" for column in COLUMNS)
+"""What a verifier asks, who trusts no expression that stands in the table."""
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
@@ -31,6 +34,7 @@ def in_sql(store: Store, envs: list[bytes], *, time_ns: int = 7) -> list[dict[st
     """Return what the engine makes of each envelope."""
     store.command("TRUNCATE TABLE rows")
     store.insert("rows", ["seq", "time_ns", "env"], [[seq, time_ns, env] for seq, env in enumerate(envs)])
+    assert store.query(f"SELECT seq FROM rows WHERE {DIFFERENT}") == []
     found = store.query(f"SELECT {SELECT} FROM rows ORDER BY seq")
     return [dict(zip((column.name for column in COLUMNS), row, strict=True)) for row in found]
 
