@@ -1,4 +1,4 @@
-"""The pytest plugin that turns the official tests on our instrumentor, and selects those that see only its output."""
+"""The pytest plugin that turns official tests on our instrumentor, and selects those that see only its output."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 import os
 import types
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import opentelemetry.instrumentation.genai.openai as official  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports]
 import pytest
 
-from spanledger.openai import OpenAIInstrumentor
-
-REACH_INTO_THE_WRAPPER = frozenset(
+REACH_INTO_THE_PACKAGE = frozenset(
     {
         # These replace parts of the official stream wrapper (`stream.stream`, `stream.__wrapped__`); our callers get
         # the SDK's own stream, which has no such parts. The same behaviour is tested in tests/instrumentation.
@@ -24,12 +22,35 @@ REACH_INTO_THE_WRAPPER = frozenset(
         "test_async_responses_streaming_stream_error_after_compaction_records_compaction",
         "test_responses_create_stream_propagation_error",
         "test_async_responses_create_stream_propagation_error",
+        "test_sync_messages_raw_response_stream_propagation_error",
+        "test_async_messages_raw_response_stream_propagation_error",
+        "test_sync_beta_messages_stream_interrupted_mid_iteration",
+        "test_async_beta_messages_stream_interrupted_mid_iteration",
+        "test_sync_beta_messages_create_streaming_interrupted_mid_iteration",
+        "test_async_beta_messages_create_streaming_interrupted_mid_iteration",
+        # These put a function of their own in the place of the SDK's `create` or `parse`, or look for the official
+        # wrapper there. Ours is further down, on `request`: see instrumentation/adr/0002.
+        "test_messages_parse_is_instrumented",
+        "test_async_messages_parse_is_instrumented",
+        "test_beta_messages_create_is_instrumented",
+        "test_async_beta_messages_create_is_instrumented",
+        "test_beta_messages_parse_is_instrumented",
+        "test_async_beta_messages_parse_is_instrumented",
+        "test_beta_messages_instrument_uninstrument",
+        "test_completion_hook_invoked",
+        # These look at the official package's own handler and at the versions of the SDK that it supports.
+        "test_completion_hook_forwarded_to_handler",
+        "test_completion_hook_defaults_to_load_completion_hook",
+        "test_instrumentation_dependencies",
     }
 )
-_INSIDE = "opentelemetry.instrumentation.genai.openai."
+_LIBRARY = os.environ.get("CONFORMANCE_LIBRARY", "openai")
+_INSTRUMENTOR = {"openai": "OpenAIInstrumentor", "anthropic": "AnthropicInstrumentor"}[_LIBRARY]
+_INSIDE = f"opentelemetry.instrumentation.genai.{_LIBRARY}."
 _results: dict[str, str] = {}
 
-official.OpenAIInstrumentor = OpenAIInstrumentor
+_ours = getattr(import_module(f"spanledger.{_LIBRARY}"), _INSTRUMENTOR)
+setattr(import_module(_INSIDE.removesuffix(".")), _INSTRUMENTOR, _ours)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,12 +76,12 @@ def _is_black_box(item: pytest.Item) -> bool:
     fixtures: Sequence[str] = getattr(item, "fixturenames", ())
     is_instrumented = (
         any(name.startswith("instrument_") for name in fixtures)
-        or "OpenAIInstrumentor" in used
+        or _INSTRUMENTOR in used
         or "[instrument_" in item.name  # the fixture is chosen by a parameter
     )
     # Some tests look inside only in their streaming half, which this parameter switches off.
     is_outside = not reached or _parameters(item).get("streaming") is False
-    return is_instrumented and is_outside and item.name.partition("[")[0] not in REACH_INTO_THE_WRAPPER
+    return is_instrumented and is_outside and item.name.partition("[")[0] not in REACH_INTO_THE_PACKAGE
 
 
 def _parameters(item: pytest.Item) -> dict[str, Any]:

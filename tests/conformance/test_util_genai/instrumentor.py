@@ -11,8 +11,14 @@ _CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
 @contextmanager
-def instrument(instrumentor: Any, *, content_capture: str | None = None, **providers: Any) -> Generator[Any]:
-    """Instrument with the given providers and content mode, and undo both afterwards."""
+def instrument(
+    instrumentor: Any, *, content_capture: str | None = None, emit_event: bool | None = None, **providers: Any
+) -> Generator[Any]:
+    """Instrument with the given providers and content mode, and undo both afterwards.
+
+    `emit_event` says what the content mode says already.
+    """
+    del emit_event
     before = os.environ.pop(_CONTENT, None)
     if content_capture is not None:
         os.environ[_CONTENT] = content_capture
