@@ -91,7 +91,7 @@ def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, Any]:
         return findings.verdict()
     findings.skipped("columns", "an export has no typed columns")
     findings.skipped("content", "an export has no contents: make an evidence bundle")
-    return verify_ledger(source, Surroundings(), findings)
+    return verify_ledger(source, Surroundings(has_log=False), findings)
 
 
 def _print_bundle(verdict: Mapping[str, Any], *, as_json: bool) -> int:

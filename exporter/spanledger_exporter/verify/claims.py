@@ -35,10 +35,10 @@ def review_claims(
     source: LedgerSource,
     chains: Mapping[bytes, ChainFacts],
     in_spool: Mapping[bytes, bytes],
-    view: LogView,
+    view: LogView | None,
     findings: Findings,
 ) -> None:
-    """Judge the claims of every row 0."""
+    """Judge the claims of every row 0; without a log (`view` is None) only those about other chains."""
     bodies = opening_bodies(chains)
     claims = {chain: claim for chain, body in bodies.items() if (claim := _predecessor(body)) is not None}
     hashes = source.row_hashes([place for place, _ in claims.values()])
@@ -52,7 +52,7 @@ def review_claims(
         elif found is not None and found != claimed:
             reason = f"chain {chain.hex()} names another hash for this row as its predecessor"
             findings.tampered("integrity", reason, chain=place[0], seq=place[1])
-    for chain, body in bodies.items():
+    for chain, body in bodies.items() if view is not None else ():
         _review_quote(chain, chains[chain], body.get("checkpoint"), view, findings)
 
 

@@ -42,11 +42,11 @@ EXIT_STATUS = {"verified": 0, "tampered": 1, "incomplete": 2, "unknown": 3}
 SCHEMA, FORMAT, NUMBER = "spanledger.event/1", "spanledger.evidence/1", "(0|[1-9][0-9]{0,18})"
 MAX_BYTES = 4 << 30  # unpacked; more is refused before it is unpacked
 CLAIMS = {
-    "the rows are, bit for bit, what their writers chained": ("integrity", "time"),
+    "the hashes of the rows, and the links between them, agree with each other": ("integrity", "time"),
     "every text and document they refer to is the one that was recorded": ("integrity", "content"),
     "they stand in a log whose state the pinned key signed": ("integrity", "authenticity", "coverage"),
     "the bundle is whole: nothing was removed from it or added since it was made": ("authenticity", "completeness"),
-    "receipts say that anchors took these checkpoints": ("anchoring",),
+    "receipts say that anchors took these checkpoints": ("anchoring", "authenticity"),
 }
 NOT_PROVED = (
     "that nothing happened which never reached the instrumentation",
@@ -375,7 +375,9 @@ def render(verdict: Mapping[str, Any]) -> str:
     for check, result in verdict["checks"].items():
         counts = ", ".join(f"{number} {name}" for name, number in result["counts"].items())
         lines.append(f"  {check:<13} {result['status']:<8} {counts}".rstrip())
-        lines += [f"      {found['chain'] or ''} {found['seq']} {found['reason']}" for found in result["failures"]]
+        for found in result["failures"]:
+            place = f"chain {found['chain']} row {found['seq']}: " if found["chain"] else ""
+            lines.append(f"      {place}{found['reason']}")
         lines += [f"      {note}" for note in result["notes"]]
     lines += ["", "proved:", *(f"  - {line}" for line in verdict["proved"] or ["nothing"])]
     return "\n".join([*lines, "", "not proved:", *(f"  - {line}" for line in verdict["residuals"])])

@@ -61,6 +61,9 @@ class Surroundings:
     is_local: bool = True
     """Every writer shares this machine's registry; with a server store other hosts keep their own until sealing."""
 
+    has_log: bool = True
+    """False for an export of rows: what rows say about the log cannot be held against it."""
+
 
 def verify_ledger(
     source: LedgerSource,
@@ -124,7 +127,7 @@ class _Verification:
         contents = review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
         spool = review_spool(self.source, known.spooled, chains, contents, findings)  # step 9
         self._review_registry(chains, spool, view)  # step 10
-        review_claims(self.source, chains, spool.first_hashes, view, findings)
+        review_claims(self.source, chains, spool.first_hashes, view if known.has_log else None, findings)
         self.progress("coverage", 0)
         review_coverage(self.source, chains, view, anchored_size, findings)  # step 11
         self._judge_whole(chains, anchored_size, is_signed=bool(rows))
@@ -173,6 +176,9 @@ class _Verification:
     def _judge_whole(self, chains: dict[bytes, ChainFacts], anchored_size: int, *, is_signed: bool) -> None:
         if not chains:
             self.findings.unverifiable("completeness", "the ledger is empty: nothing can be proved from it")
+            for check, result in self.findings.checks.items():
+                if not result.kinds:
+                    self.findings.skipped(check, "there is nothing to check")
         elif not anchored_size:
             self.findings.incomplete("anchoring", "no checkpoint is anchored: run `spanledger seal`")
         if chains and not is_signed:
