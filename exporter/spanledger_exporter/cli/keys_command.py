@@ -20,6 +20,7 @@ from spanledger_exporter.ledger.note import COSIGNATURE_V1, ED25519, parse_vkey
 from spanledger_exporter.ledger.trust_root import LogKey
 from spanledger_exporter.seal.log_state import newest_checkpoint
 from spanledger_exporter.seal.rotation import rotate
+from spanledger_exporter.seal.sealing_keys import open_sealing_keys
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -65,14 +66,20 @@ def run(arguments: argparse.Namespace) -> int:
         return _new_key_file(arguments)
     if arguments.action == "new" and KeyRing(settings).exists:
         raise ConfigurationError(f"expected no log key in {settings.keys_directory}, got one: use `keys rotate`")
-    ring = open_key_ring(settings, make=arguments.action in ("new", "show", "rotate"))
     try:
+        ring = _open_ring(settings, may_make=arguments.action in ("new", "show", "rotate"))
         _act(arguments, settings, ring)
     except VerificationError as error:
         print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
         return 1
     _print(describe(ring), is_json=arguments.json)
     return 0
+
+
+def _open_ring(settings: Settings, *, may_make: bool) -> KeyRing:
+    if may_make and not KeyRing(settings).exists:
+        return open_sealing_keys(settings, None, open_anchors(settings))
+    return open_key_ring(settings, make=False)
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, ring: KeyRing) -> None:

@@ -11,13 +11,14 @@ import json
 import sys
 from typing import Any
 
+from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.configured import open_anchors, weakness
-from spanledger_exporter.config import load_settings
+from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import VerificationError
-from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.seal.follow import follow
 from spanledger_exporter.seal.sealer import SealReport, seal
-from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.seal.sealing_keys import open_sealing_keys
+from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
 INTERVAL_S = 10.0
@@ -50,26 +51,30 @@ def run(arguments: argparse.Namespace) -> int:
     anchors = open_anchors(settings)
     with open_store(settings, role="owner", lasting=arguments.follow) as store:
         ensure_schema(store)
-        keys = open_key_ring(settings)
-        _say_weakness(weakness(anchors, settings), is_json=arguments.json)
-        if arguments.follow:
-            return follow(
-                store,
-                settings=settings,
-                keys=keys,
-                anchors=anchors,
-                interval_s=arguments.interval,
-                heartbeat_s=arguments.heartbeat,
-                tell=lambda report: _tell(report, is_json=arguments.json),
-            )
-        acts = [("restore", {"reason": arguments.restore})] if arguments.restore else []
         try:
-            report = seal(store, settings=settings, keys=keys, anchors=anchors, acts=acts)
+            return _seal(arguments, settings, store, anchors)
         except VerificationError as error:
             print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
             return 1
-        _tell(report, is_json=arguments.json)
-        return exit_status(report)
+
+
+def _seal(arguments: argparse.Namespace, settings: Settings, store: Store, anchors: list[Anchor]) -> int:
+    keys = open_sealing_keys(settings, store, anchors)
+    _say_weakness(weakness(anchors, settings), is_json=arguments.json)
+    if arguments.follow:
+        return follow(
+            store,
+            settings=settings,
+            keys=keys,
+            anchors=anchors,
+            interval_s=arguments.interval,
+            heartbeat_s=arguments.heartbeat,
+            tell=lambda report: _tell(report, is_json=arguments.json),
+        )
+    acts = [("restore", {"reason": arguments.restore})] if arguments.restore else []
+    report = seal(store, settings=settings, keys=keys, anchors=anchors, acts=acts)
+    _tell(report, is_json=arguments.json)
+    return exit_status(report)
 
 
 def exit_status(report: SealReport) -> int:

@@ -32,9 +32,9 @@ def follow(settings: Settings, *, seals: bool = True) -> Shipper:
 def _sealer(settings: Settings) -> Seal:
     # Keys and anchors are loaded where something is sealed, not where an application ships.
     from spanledger_exporter.anchors.configured import open_anchors  # noqa: PLC0415
-    from spanledger_exporter.keys.key_ring import open_key_ring  # noqa: PLC0415
     from spanledger_exporter.seal.log_state import LogState  # noqa: PLC0415
     from spanledger_exporter.seal.sealer import seal  # noqa: PLC0415
+    from spanledger_exporter.seal.sealing_keys import open_sealing_keys  # noqa: PLC0415
 
     anchors = open_anchors(settings)
     known: LogState | None = None
@@ -42,7 +42,7 @@ def _sealer(settings: Settings) -> Seal:
     def seal_once(store: Store, is_heartbeat_due: bool) -> bool:
         nonlocal known
         before, known = known, None  # half a seal is no knowledge
-        keys = open_key_ring(settings)
+        keys = open_sealing_keys(settings, store, anchors)
         report = seal(
             store, settings=settings, keys=keys, anchors=anchors, is_heartbeat_due=is_heartbeat_due, known=before
         )

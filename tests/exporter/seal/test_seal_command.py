@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,19 @@ def test_seal_of_a_rolled_back_store_exits_with_1_and_signs_nothing(
             store.command(f"TRUNCATE TABLE {table}")
     assert main(["seal"]) == 1
     assert "this store is an older copy" in capsys.readouterr().err
+
+
+def test_seal_without_the_keys_of_its_log_makes_no_new_ones(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lost or taken: a second log in one store helps nobody. Where the store was emptied too, the anchor tells."""
+    assert main(["seal"]) == 0
+    shutil.rmtree(shipped / "keys")
+    assert main(["seal"]) == 1
+    assert "restore the directory from its backup" in capsys.readouterr().err
+    with open_store(load_settings(), role="owner") as store:
+        for table in ("log", "checkpoints", "anchors"):
+            store.command(f"TRUNCATE TABLE {table}")
+    assert [main(["seal"]), main(["keys", "show"]), main(["keys", "rotate"])] == [1, 1, 1]
+    assert not (shipped / "keys").exists()
 
 
 def test_seal_with_an_anchor_out_of_reach_exits_with_2(
