@@ -7,6 +7,7 @@
 
 Rules
 - Every column of the outermost SELECT ends its line with `-- type: comment`; a test fails where one does not.
+- What people sum and filter by comes from typed columns; `env` is read only by those who select what needs it.
 - Views stand on `events`, which alone folds intents and counts a repeated delivery once.
 - Subqueries use GLOBAL IN, so that the same text works where `rows` is a Distributed table.
 - The comment of the last view ends with a fingerprint of them all: `ensure_views` replaces them when it differs.
@@ -65,8 +66,8 @@ _PARTS = f"arrayJoin(arrayConcat({_LIST.format(list='input')}, {_LIST.format(lis
 # The plain texts of a row's content parts by part type; encrypted, withheld and erased ones are left out.
 _TEXTS = (
     "SELECT row_hash, mapFromArrays(groupArray(item.1), groupArray(data)) AS texts FROM ("
-    f"SELECT row_hash, {_PARTS} AS item "
-    "FROM {database}.events WHERE event_type = '{event_type}') AS part "
+    f"SELECT DISTINCT lower(hex(row_hash)) AS row_hash, {_PARTS} AS item "
+    "FROM {database}.rows WHERE event_type = '{event_type}') AS part "
     "INNER JOIN (SELECT lower(hex(ref)) AS reference, any(data) AS data FROM {database}.content "
     "WHERE key_id = '' AND class != 'withheld' AND ref GLOBAL IN (SELECT toFixedString(unhex(item.2), 32) "
     f"FROM (SELECT {_PARTS} AS item "

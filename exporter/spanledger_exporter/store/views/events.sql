@@ -40,14 +40,14 @@ SELECT
     workflow_version, -- LowCardinality(String): its version
     code_function, -- LowCardinality(String): function of the application that made the call
     tool_name, -- LowCardinality(String): gen_ai.tool.name
-    if(r.input_tokens > 0 OR (usage_known AND JSONHas(env, 'usage', 'input_tokens')), r.input_tokens, NULL) AS input_tokens, -- Nullable(UInt64): tokens in, cached ones included; NULL when nobody reported it
-    if(r.output_tokens > 0 OR (usage_known AND JSONHas(env, 'usage', 'output_tokens')), r.output_tokens, NULL) AS output_tokens, -- Nullable(UInt64): tokens out; NULL when nobody reported it
-    if(r.cache_read_tokens > 0 OR (usage_known AND JSONHas(env, 'usage', 'cache_read')), r.cache_read_tokens, NULL) AS cache_read_tokens, -- Nullable(UInt64): part of input_tokens read from the provider's cache
-    if(r.cache_write_tokens > 0 OR (usage_known AND JSONHas(env, 'usage', 'cache_write')), r.cache_write_tokens, NULL) AS cache_write_tokens, -- Nullable(UInt64): part of input_tokens written to the provider's cache
-    if(r.reasoning_tokens > 0 OR (usage_known AND JSONHas(env, 'usage', 'reasoning')), r.reasoning_tokens, NULL) AS reasoning_tokens, -- Nullable(UInt64): part of output_tokens spent on reasoning
+    if(r.input_tokens > 0, r.input_tokens, NULL) AS input_tokens, -- Nullable(UInt64): tokens in, cached ones included; NULL when nobody reported them
+    if(r.output_tokens > 0 OR (r.usage_known AND r.outcome = 'success' AND r.event_type != 'embedding'), r.output_tokens, NULL) AS output_tokens, -- Nullable(UInt64): tokens out; NULL when nobody reported them
+    nullIf(r.cache_read_tokens, 0) AS cache_read_tokens, -- Nullable(UInt64): part of input_tokens read from the provider's cache; NULL for none and for not reported
+    nullIf(r.cache_write_tokens, 0) AS cache_write_tokens, -- Nullable(UInt64): part of input_tokens written to the provider's cache; NULL for none and for not reported
+    nullIf(r.reasoning_tokens, 0) AS reasoning_tokens, -- Nullable(UInt64): part of output_tokens spent on reasoning; NULL for none and for not reported
     if(cost_known, r.cost_usd, NULL) AS cost_usd, -- Nullable(Decimal(18, 9)): cost in US dollars; NULL when the price is unknown, never 0 by default
-    if(r.latency_ms != 0 OR JSONHas(env, 'latency_ms'), r.latency_ms, NULL) AS latency_ms, -- Nullable(Float64): duration in milliseconds
-    if(r.ttft_ms != 0 OR JSONHas(env, 'ttft_ms'), r.ttft_ms, NULL) AS ttft_ms, -- Nullable(Float64): milliseconds to the first chunk of a stream
+    nullIf(r.latency_ms, 0) AS latency_ms, -- Nullable(Float64): duration in milliseconds; NULL where nothing was measured
+    nullIf(r.ttft_ms, 0) AS ttft_ms, -- Nullable(Float64): milliseconds to the first chunk of a stream; NULL where nothing was measured
     if(r.confidence != 0 OR JSONHas(env, 'confidence'), r.confidence, NULL) AS confidence, -- Nullable(Float64): confidence from 0 to 1, where the application said it
     attempt, -- UInt64: number of the attempt, from 1; 0 when unknown
     idempotency_key, -- String: key under which repeating the act has no further effect
