@@ -15,7 +15,6 @@ from spanledger_exporter.config import Settings
 from spanledger_semconv import cost
 
 _log = logging.getLogger(__name__)
-_FORK_WAIT_S = 2.0
 
 _threads: dict[str, threading.Thread] = {}
 
@@ -53,10 +52,15 @@ def _start(name: str, run: Callable[[], None]) -> None:
 
 
 def _wait_before_fork() -> None:
-    """Let a running import finish: a child that inherits its lock without its thread would wait for ever."""
+    """Let running imports finish, however long that takes on a busy machine.
+
+    A child that is forked in the middle of one inherits half a module, and its lock without the thread that holds it:
+    the child's first use of the price list would then wait for ever. These threads end by themselves: they import
+    packages that know nothing of the application, so that they need no lock that the forking thread may hold.
+    """
     for thread in list(_threads.values()):
         if thread is not threading.current_thread():
-            thread.join(_FORK_WAIT_S)
+            thread.join()
 
 
 os.register_at_fork(before=_wait_before_fork, after_in_child=_threads.clear)
