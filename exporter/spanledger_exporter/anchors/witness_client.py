@@ -45,7 +45,7 @@ class WitnessAnchor:
         self.key = key
         self._url = url.rstrip("/")
         self._old_size = 0
-        self.target = f"{key.name}@{self._url}"
+        self.target = f"{key.name}+{key.key_id.hex()}@{self._url}"
 
     def publish(self, submission: Submission) -> str:
         """Have the checkpoint cosigned; the receipt is the signature line."""

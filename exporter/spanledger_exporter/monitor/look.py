@@ -1,7 +1,7 @@
 """One look at a ledger: whether it is still the one that was seen last time, and whether all is on time.
 
  1  Checkpoints, log and anchors, as `verify` judges them (steps 1 to 5 there), the remembered checkpoint included.
- 2  Receipts of timestamps and witnesses over the newest checkpoint, verified again.
+ 2  The newest receipt of every timestamp authority and witness, verified again.
  3  Table definitions, mutations and patch parts.
  4  Lateness: rows without a seal, and anchors without the newest checkpoint, for longer than `max_age_s`.
 
@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Notary
+from spanledger_exporter.anchors.anchor import Anchor, Notary
 from spanledger_exporter.config import Settings
 from spanledger_exporter.store.connection import Store
-from spanledger_exporter.verify.anchored import compare_with_store, read_anchors, review_anchors
+from spanledger_exporter.verify.anchored import compare_with_store, confirm_receipts, read_anchors, review_anchors
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
 from spanledger_exporter.verify.local import read_spool
 from spanledger_exporter.verify.log_review import LogView, review_log
@@ -73,17 +73,24 @@ def look(
         findings.unverifiable("completeness", f"the ledger's tables are not all there: {', '.join(sorted(tables))}")
         return Look(findings.verdict(), measures)
     source = StoreSource(store)
+    notaries = [anchor for anchor in anchors if isinstance(anchor, Notary)]
     if is_full:
         verify_ledger(
             source,
-            Surroundings(trust, anchored, read_spool(settings), remembered, is_local=settings.is_embedded),
+            Surroundings(
+                trust=trust,
+                anchored=anchored,
+                notaries=notaries,
+                spooled=read_spool(settings),
+                remembered=remembered,
+                is_local=settings.is_embedded,
+            ),
             findings,
             review=lambda view, found: review_tables(store, source.tables, view.acts, found),
         )
         view = review_log(source.log(), Findings())
     else:
-        view = _review(store, source, trust, anchored, remembered, findings)
-    _review_receipts(store, anchors, findings)
+        view = _review(store, source, trust, anchored, notaries, remembered, findings)
     _measure(store, view, measures, now_s=clock_s())
     _review_lateness(store, anchors, measures, findings, max_age_s=max_age_s)
     return Look(findings.verdict(), measures)
@@ -94,6 +101,7 @@ def _review(  # noqa: PLR0917 - private, called once
     source: StoreSource,
     trust: Trust,
     anchored: AnchoredState,
+    notaries: Sequence[Notary],
     remembered: Sequence[KnownCheckpoint],
     findings: Findings,
 ) -> LogView:
@@ -111,39 +119,11 @@ def _review(  # noqa: PLR0917 - private, called once
         receipts=source.receipts(),
         findings=findings,
     )
+    newest = {(row.kind, row.target): row for row in sorted(source.receipts(), key=lambda row: row.size)}
+    notes = {row.size: row.note for row in rows}
+    confirm_receipts(notaries, newest.values(), stored, notes, findings)
     review_tables(store, source.tables, view.acts, findings)
     return view
-
-
-def _review_receipts(store: Store, anchors: Sequence[Anchor], findings: Findings) -> None:
-    for anchor in anchors:
-        if not isinstance(anchor, Notary):
-            continue
-        newest = _newest_receipt(store, anchor)
-        if newest is None:
-            continue
-        receipt, note = newest
-        try:
-            anchor.confirm(note, receipt)
-        except AnchorError as error:
-            findings.tampered(
-                "anchoring", f"the newest receipt of {anchor.kind} {anchor.target} does not hold: {error}"
-            )
-        else:
-            findings.count("anchoring", confirmed_receipts=1)
-
-
-def _newest_receipt(store: Store, anchor: Anchor) -> tuple[str, str] | None:
-    where = {"kind": anchor.kind, "target": anchor.target}
-    found = store.query(
-        "SELECT size, receipt FROM anchors WHERE kind = {kind:String} AND target = {target:String} "
-        "ORDER BY size DESC LIMIT 1",
-        where,
-    )
-    if not found:
-        return None
-    notes = store.query(f"SELECT note FROM checkpoints WHERE size = {int(found[0][0])} LIMIT 1")
-    return (str(found[0][1]), str(notes[0][0])) if notes else None
 
 
 def _measure(store: Store, view: LogView, measures: Measures, *, now_s: float) -> None:

@@ -127,7 +127,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 def test_a_receipt_proves_when_the_note_existed_under_the_authoritys_root(authority: Authority) -> None:
     """Offline, from the receipt, the note and the root alone."""
     anchor = open_rfc3161(authority.url, options={"roots": str(authority.roots)})
-    data = parse_receipt(anchor.publish(SUBMISSION))
+    receipt = anchor.publish(SUBMISSION)
+    data = parse_receipt(receipt)
+    assert anchor.confirm(NOTE, receipt).startswith("existed at 20")
+    with pytest.raises(AnchorError, match="over other bytes"):
+        anchor.confirm("another note", receipt)
     stamped = verify_timestamp(data, NOTE.encode(), roots=read_roots(authority.roots))
     assert abs(datetime.now(UTC) - stamped) < timedelta(minutes=1)
     assert not isinstance(anchor, Archive)

@@ -194,7 +194,7 @@ def test_an_unreachable_witness_is_an_anchor_error() -> None:
 def test_a_witness_is_configured_by_vkey_and_url() -> None:
     """A log's key in its place is refused."""
     anchor = open_witness(f"{WITNESS.verifier_key.vkey}@https://witness.example/prefix/")
-    assert anchor.target == "audit.example/w1@https://witness.example/prefix"
+    assert anchor.target == f"audit.example/w1+{WITNESS.verifier_key.key_id.hex()}@https://witness.example/prefix"
     for text in ("nonsense", f"{LOG.verifier_key.vkey}@https://w", f"{WITNESS.verifier_key.vkey}@ftp://w"):
         with pytest.raises(ConfigurationError):
             open_witness(text)
