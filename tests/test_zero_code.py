@@ -190,3 +190,15 @@ def test_an_unwritable_directory_does_not_take_the_application_down(application:
     said, complained = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "done\n")
     assert "spanledger" in complained
+
+
+def test_a_call_that_cannot_be_recorded_is_refused_where_the_owner_says_so(
+    application: Application, provider: LocalProvider, tmp_path: Path
+) -> None:
+    """With `closed`, nothing leaves the process without a row."""
+    (tmp_path / "ledger").write_text("")
+    process = application.start(ASK_ANTHROPIC, SPANLEDGER_ON_FAILURE="closed")
+    _, complained = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "CallRefusedError" in complained
+    assert provider.requests == ()
