@@ -118,9 +118,11 @@ MEASURES: dict[str, Callable[[Settings], float]] = {"whole": whole, "walk": walk
 
 
 def measure(name: str, directory: str, answers: Any) -> None:
-    """Run one measure in this fresh process, and report seconds and peak memory."""
-    seconds = MEASURES[name](settings_of(Path(directory)))
-    answers.put((seconds, peak_mb()))
+    """Run one measure in this fresh process; report seconds, processor seconds of all threads, and peak memory."""
+    settings = settings_of(Path(directory))
+    before = time.process_time()
+    seconds = MEASURES[name](settings)
+    answers.put((seconds, time.process_time() - before, peak_mb()))
 
 
 def peak_mb() -> float:
@@ -129,17 +131,18 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def measured(name: str, directory: Path) -> tuple[float, float]:
-    """Return the median seconds and the largest peak memory (MB) of a few fresh processes."""
+def measured(name: str, directory: Path) -> tuple[float, float, float]:
+    """Return median seconds, median processor seconds and the largest peak memory (MB) of a few fresh processes."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    found: list[tuple[float, float]] = []
+    found: list[tuple[float, float, float]] = []
     for _ in range(ROUNDS):
         process = context.Process(target=measure, args=(name, str(directory), answers))
         process.start()
         found.append(answers.get())
         process.join()
-    return median(seconds for seconds, _ in found), max(memory for _, memory in found)
+    wall, cpu, memory = zip(*found, strict=True)
+    return median(wall), median(cpu), max(memory)
 
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:
@@ -177,10 +180,10 @@ def main() -> int:
             make_ledger(directory, rows)
             result: dict[str, Any] = {"rows": rows}
             for name in MEASURES:
-                seconds, memory = measured(name, directory)
-                result |= {name: seconds, f"{name}_mb": memory}
-                rate = f"{rows / seconds:>10,.0f} rows/s"
-                print(f"{rows:>9,} rows  {name:<5} {seconds:8.2f} s  {rate}  peak {memory:,.0f} MB")
+                seconds, cpu, memory = measured(name, directory)
+                result |= {name: seconds, f"{name}_cpu": cpu, f"{name}_mb": memory}
+                speed = f"{seconds:8.2f} s {rows / seconds:>10,.0f} rows/s  ({cpu:.2f} s of processor)"
+                print(f"{rows:>9,} rows  {name:<5} {speed}  peak {memory:,.0f} MB", flush=True)
             results.append(result)
         finally:
             shutil.rmtree(directory)

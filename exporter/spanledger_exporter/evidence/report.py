@@ -56,7 +56,8 @@ def _head(ordered: Sequence[tuple[RowTuple, Mapping[str, Any]]], facts: ReportFa
     yield f"<header><h1>Evidence: {escape(_scope(facts.scope))}</h1><dl>"
     yield _pair("Log", facts.origin or "not sealed yet")
     yield _pair("Made", facts.created_at)
-    yield _pair("Rows", f"{len(ordered)}, of {len({row[0] for row, _ in ordered})} writers")
+    writers = len({row[0] for row, _ in ordered})
+    yield _pair("Rows", f"{len(ordered)}, by {writers} writer{'' if writers == 1 else 's'}")
     if ordered:
         first, last = (_start_ns(*ordered[index]) for index in (0, -1))
         yield _pair("From, to", f"{_time(first)} — {_time(last)}")
@@ -75,6 +76,8 @@ def _event(row: RowTuple, envelope: Mapping[str, Any], contents: Mapping[bytes, 
     kind = str(envelope.get("event_type", "unreadable"))
     outcome = str(envelope.get("outcome", ""))
     name = str(envelope.get("name", "") or envelope.get("operation", ""))
+    if str(envelope.get("event_id", "")).endswith(":begin"):
+        name += " (about to begin)"
     lines = [
         f'<article class="{escape(kind.partition(".")[0])}"><h2><time>{_time(_start_ns(row, envelope))}</time> ',
         f"<b>{escape(kind.replace('_', ' '))}</b> {escape(name)}",
@@ -107,8 +110,10 @@ def _facts(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     error = _object(envelope, "error")
     if error:
         yield "Error", str(error.get("type", ""))
-    for body in ("decision", "review", "action", "access", "chain"):
-        yield from _body(_object(envelope, body))
+    for name in ("decision", "review", "action", "access"):
+        yield from _body(_object(envelope, name))
+    chain = _object(envelope, "chain")
+    yield from _body({name: chain[name] for name in ("role", "host", "content", "durability") if name in chain})
 
 
 def _body(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -52,7 +52,9 @@ def review_claims(
         elif found is not None and found != claimed:
             reason = f"chain {chain.hex()} names another hash for this row as its predecessor"
             findings.tampered("integrity", reason, chain=place[0], seq=place[1])
-    for chain, body in bodies.items() if view is not None else ():
+    if view is None:
+        return
+    for chain, body in bodies.items():
         _review_quote(chain, chains[chain], body.get("checkpoint"), view, findings)
 
 

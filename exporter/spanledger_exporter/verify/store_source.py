@@ -121,6 +121,14 @@ class StoreSource:
             return
         if "rows" not in self.tables:
             return
+        seen: set[Place] = set()  # one row may be doubtful for several reasons, and is accused of each once
+        for row in self._doubtful():
+            if (row.chain, row.seq) not in seen:
+                seen.add((row.chain, row.seq))
+                yield row
+
+    def _doubtful(self) -> Iterator[EnvelopeRow]:
+        """Yield what the engine cannot clear, and a sample of what it cleared."""
         yield from self._envelopes_where(f"({mismatch_sql()}) LIMIT {MAX_CANDIDATES}")
         share = max(self.row_count() // SAMPLE_ROWS, 1)
         yield from self._envelopes_where(f"cityHash64(row_hash, '{secrets.token_hex(8)}') % {share} = 0")

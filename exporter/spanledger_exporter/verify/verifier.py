@@ -129,7 +129,8 @@ class _Verification:
         self._review_registry(chains, spool, view)  # step 10
         review_claims(self.source, chains, spool.first_hashes, view if known.has_log else None, findings)
         self.progress("coverage", 0)
-        review_coverage(self.source, chains, view, anchored_size, findings)  # step 11
+        if known.has_log:
+            review_coverage(self.source, chains, view, anchored_size, findings)  # step 11
         self._judge_whole(chains, anchored_size, is_signed=bool(rows))
         return findings.verdict()
 
@@ -180,6 +181,8 @@ class _Verification:
                 if not result.kinds:
                     self.findings.skipped(check, "there is nothing to check")
         elif not anchored_size:
-            self.findings.incomplete("anchoring", "no checkpoint is anchored: run `spanledger seal`")
+            remedy = "no checkpoint is anchored: run `spanledger seal`"
+            alone = "rows alone: nothing in this file is signed or anchored"
+            self.findings.incomplete("anchoring", remedy if self.known.has_log else alone)
         if chains and not is_signed:
             self.findings.skipped("authenticity", "nothing is signed yet")
