@@ -122,11 +122,11 @@ class Recorder:
         return row_id
 
     def _fill(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
-        if type(envelope) is ProfiledEnvelope and "service" in envelope:
+        if type(envelope) is ProfiledEnvelope and "service" in envelope and envelope["tenant"].isascii():
             return envelope
         filled = {"schema": SCHEMA, "service": self.service, **envelope}
         tenant = filled.get("tenant")
-        filled["tenant"] = tenant if type(tenant) is str and tenant else self.settings.tenant
+        filled["tenant"] = _encodable(tenant) if isinstance(tenant, str) and tenant else self.settings.tenant
         if "time" not in filled:
             now = str(self._clock())
             filled["time"] = {"start": now, "end": now}
@@ -175,7 +175,7 @@ class Recorder:
         encode, contents, tenant, event_type = item
         try:
             return self._append_to_chain(encode, contents, tenant)
-        except (OSError, SpoolFullError) as cause:
+        except Exception as cause:  # whatever it is, a row is missing now, and that must be known
             error = self._refusal(cause)
             self._losses.add(event_type, str(error), self._clock())
             raise error from cause
@@ -205,6 +205,11 @@ class Recorder:
     def _refusal(self, error: Exception) -> RecordError:
         if isinstance(error, SpoolFullError):
             return RecordError(str(error), refuses_call=self.settings.spool_quota_policy == "closed")
+        if not isinstance(error, OSError):
+            return RecordError(
+                f"expected to append a row, got {type(error).__name__}: {error}",
+                refuses_call=self.settings.on_failure == "closed",
+            )
         return RecordError(
             f"expected to append to the spool in {self.settings.spool_directory}, got: {error}; "
             f"check the disk's free space and the directory's permissions, or set SPANLEDGER_DIR to another place",
@@ -226,9 +231,16 @@ class Recorder:
             chain.writer.close()
             raise
         self._chain, self._retry_at_s = chain, 0.0
-        if self._on_begin is not None:
-            self._on_begin()
+        self._announce()
         return chain
+
+    def _announce(self) -> None:
+        """Tell whoever asked that a chain has begun; what goes wrong there is no reason to lose a row."""
+        try:
+            if self._on_begin is not None:
+                self._on_begin()
+        except Exception:  # no thread can be started any more while the interpreter ends, for example
+            _log.exception("spanledger: what follows the beginning of a chain did not run")
 
     def _begin_chain(self, chain: Chain) -> None:
         envelope = chain_open_envelope(self._opening, settings=self.settings, service=self.service)
@@ -322,6 +334,11 @@ def _encoder(filled: Mapping[str, Any]) -> Encode:
         )
     env = encode_envelope(filled)
     return lambda _chain_id, _seq, is_clamped: encode_envelope(_clamped(filled, is_clamped=True)) if is_clamped else env
+
+
+def _encodable(text: str) -> str:
+    """Return `text` as the envelope will have it: a lone surrogate, which UTF-8 cannot hold, becomes U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _clamped(filled: Mapping[str, Any], *, is_clamped: bool) -> Mapping[str, Any]:

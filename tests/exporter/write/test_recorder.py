@@ -166,6 +166,36 @@ def test_what_cannot_be_encoded_becomes_a_raw_row(settings: Settings, value: Any
     assert event["raw"]["data"]
 
 
+def test_a_tenant_that_utf_8_cannot_hold_is_the_same_in_row_and_envelope(settings: Settings) -> None:
+    """The plain column of the store is checked against the envelope: they must agree."""
+    with open_recorder(settings, role="cli") as recorder:
+        recorder.record({"event_type": "heartbeat", "tenant": "bank \ud800 zürich"})
+    (chain,) = read_spool(settings)
+    assert chain.rows[1].tenant == chain.events()[0]["tenant"] == "bank \ufffd zürich"
+
+
+def test_any_failure_to_append_is_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that nobody thought of: the next row says that something is missing."""
+    recorder = open_recorder(settings, role="cli")
+    with monkeypatch.context() as faulty:
+        faulty.setattr("spanledger_exporter.spool.chain.pack_row", lambda *_: 1 / 0)
+        with pytest.raises(RecordError, match="ZeroDivisionError"):
+            recorder.record({"event_type": "heartbeat"})
+    recorder.record({"event_type": "heartbeat"})
+    recorder.close()
+    (chain,) = read_spool(settings)
+    assert [event["event_type"] for event in chain.events()] == ["loss", "heartbeat"]
+
+
+def test_what_follows_the_beginning_of_a_chain_cannot_cost_a_row(settings: Settings) -> None:
+    """Background threads that cannot be started are a log line."""
+    recorder = Recorder(settings, role="cli", on_begin=lambda: 1 / 0)  # type: ignore[arg-type]
+    recorder.record({"event_type": "heartbeat"})
+    recorder.close()
+    (chain,) = read_spool(settings)
+    assert len(chain.events()) == 1
+
+
 def test_threads_share_one_chain_without_gaps(settings: Settings) -> None:
     """Eight threads, one chain, every row there, every link right."""
     recorder = open_recorder(settings, role="cli")
