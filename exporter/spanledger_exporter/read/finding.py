@@ -21,6 +21,9 @@ DEFAULT_LIMIT = 100
 MAX_TEXT_MATCHES = 10_000
 """Contents that one text search follows back to their events; a search that finds more is told to narrow down."""
 
+MAX_NEEDLES = 255
+"""What the engine's multi-search takes; it scans envelopes several times faster than taking their references apart."""
+
 _COLUMNS = "lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env"
 _ONCE = "LIMIT 1 BY chain_id, seq, row_hash"
 
@@ -144,7 +147,10 @@ class _Conditions:
     def add_text(self, text: str, references: Sequence[str]) -> None:
         """Add that the event is called like `text`, or refers to one of the contents that hold it."""
         if references:
-            holds = f"hasAny({self._REFERENCES}, {{references:Array(String)}})"
+            search = (
+                "multiSearchAny(env, {0})" if len(references) <= MAX_NEEDLES else f"hasAny({self._REFERENCES}, {{0}})"
+            )
+            holds = search.format("{references:Array(String)}")
             self.add(f"({self._NAMED} OR {holds})", text=text, references=list(references))
         else:
             self.add(f"({self._NAMED})", text=text)

@@ -16,7 +16,15 @@ SELECT
     JSONExtractString(e.env, 'escalation', 'due') AS due, -- String: until when, ISO 8601, where somebody said so
     JSONExtractString(e.env, 'escalation', 'severity') AS severity, -- String: how urgent, where somebody said so
     e.trace_id AS trace_id -- String: OpenTelemetry trace
-FROM {database}.events AS e
+FROM
+(
+    SELECT tenant, time, case_id, event_id, event_type, name, outcome, trace_id, env FROM {database}.rows
+    WHERE event_type IN ('escalation', 'decision', 'human_review')
+        AND (event_type = 'escalation' OR outcome = 'escalated' OR (event_type = 'decision'
+            AND (JSONExtractBool(env, 'decision', 'is_default')
+                OR toFloat64OrDefault(trim(BOTH '"' FROM JSONExtractRaw(env, 'decision', 'confidence')), toFloat64(1)) < 0.5)))
+    LIMIT 1 BY chain_id, seq, row_hash
+) AS e
 LEFT JOIN
 (
     SELECT parent_event_id AS subject, max(time) AS reviewed FROM {database}.rows
@@ -27,7 +35,4 @@ LEFT JOIN
     SELECT tenant, case_id, max(time) AS reviewed FROM {database}.rows
     WHERE event_type = 'human_review' AND case_id != '' GROUP BY tenant, case_id
 ) AS of_case ON of_case.tenant = e.tenant AND of_case.case_id = e.case_id
-WHERE e.event_type IN ('escalation', 'decision', 'human_review')
-    AND (e.event_type = 'escalation' OR e.outcome = 'escalated' OR (e.event_type = 'decision'
-        AND (JSONExtractBool(e.env, 'decision', 'is_default') OR coalesce(toFloat64OrNull(trim(BOTH '"' FROM JSONExtractRaw(e.env, 'decision', 'confidence'))), 1) < 0.5)))
-    AND own.reviewed <= e.time AND of_case.reviewed <= e.time
+WHERE own.reviewed <= e.time AND of_case.reviewed <= e.time
