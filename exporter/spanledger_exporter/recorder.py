@@ -228,7 +228,10 @@ class Recorder:
         try:
             self._begin_chain(chain)
         except BaseException:
-            chain.writer.close()
+            if chain.head.row.seq < 0:
+                chain.writer.discard()
+            else:  # row 0 is there, whatever came after it: that is a chain, however short
+                chain.writer.close()
             raise
         self._chain, self._retry_at_s = chain, 0.0
         self._announce()

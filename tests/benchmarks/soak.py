@@ -18,7 +18,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,7 +71,7 @@ class _Slow(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _slow_store() -> Iterator[str]:
+def _slow_store() -> Generator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"clickhouse://default@127.0.0.1:{server.server_address[1]}/spanledger"

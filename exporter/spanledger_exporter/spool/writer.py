@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,13 +69,14 @@ class SpoolWriter:
         self._is_settled = True
         self._sync_lock = threading.RLock()
         self._synced_appends = 0
+        self._lock_descriptor = -1
         self.directory.mkdir(mode=0o700, parents=True)
-        self._lock_descriptor = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            self._lock_descriptor = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock_descriptor, fcntl.LOCK_EX)
             self._next_file()
         except BaseException:
-            self.close()
+            self.discard()
             raise
 
     @property
@@ -143,13 +145,21 @@ class SpoolWriter:
         """Close the files and let go of the lock."""
         self._close(unlock=True)
 
+    def discard(self) -> None:
+        """Close, and take the directory away: for a chain that never got its first row.
+
+        On a full disk a writer tries to begin again and again; what it leaves must not pile up.
+        """
+        self.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def abandon(self) -> None:
         """Close the inherited descriptors in a forked child; the parent keeps the lock, which both hold together."""
         self._close(unlock=False)
 
     def _close(self, *, unlock: bool) -> None:
         with contextlib.suppress(OSError):
-            if unlock:
+            if unlock and self._lock_descriptor >= 0:
                 fcntl.flock(self._lock_descriptor, fcntl.LOCK_UN)
         for descriptor in (self._end.descriptor, self._lock_descriptor):
             if descriptor >= 0:
