@@ -16,8 +16,8 @@ import orjson
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.ship.cursor import Cursor, load_cursor, shipping
-from spanledger_exporter.spool.lineage import ORIGIN_NAME
 from spanledger_exporter.spool.reader import ChainSpool, Position, chains
+from spanledger_exporter.spool.writer import ORIGIN_NAME
 from spanledger_exporter.store.connection import Store
 
 _Origin = tuple[str, str, str]

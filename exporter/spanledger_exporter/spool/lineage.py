@@ -20,8 +20,8 @@ from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.chain import RowId
 from spanledger_exporter.spool.reader import ChainSpool, chains
+from spanledger_exporter.spool.writer import ORIGIN_NAME
 
-ORIGIN_NAME = "origin.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

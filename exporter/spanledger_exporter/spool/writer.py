@@ -15,7 +15,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 from spanledger_exporter.spool.format import HEADER_BYTES, format_header
 
 LOCK_NAME = "writer.lock"
+ORIGIN_NAME = "origin.json"
 SUFFIX = ".spool"
 ROTATE_BYTES = 64 * 2**20
 """A file is left for the next one once it has this many bytes; small enough to delete soon, large enough to be few."""
@@ -148,10 +148,14 @@ class SpoolWriter:
     def discard(self) -> None:
         """Close, and take the directory away: for a chain that never got its first row.
 
-        On a full disk a writer tries to begin again and again; what it leaves must not pile up.
+        On a full disk a writer tries to begin again and again; what it leaves must not pile up. By name, because a
+        process that is out of file descriptors cannot list a directory.
         """
         self.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for name in (file_name(0), LOCK_NAME, ORIGIN_NAME):
+                (self.directory / name).unlink(missing_ok=True)
+            self.directory.rmdir()
 
     def abandon(self) -> None:
         """Close the inherited descriptors in a forked child; the parent keeps the lock, which both hold together."""
