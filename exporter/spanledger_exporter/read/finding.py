@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.event import BEGIN, Event, fold, in_causal_order
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.store.connection import Store
 from spanledger_semconv.events import HOUSEKEEPING
 
 DEFAULT_LIMIT = 100
-MAX_TEXT_MATCHES = 10_000
+MAX_TEXT_MATCHES = 2_000
 """Contents that one text search follows back to their events; a search that finds more is told to narrow down."""
 
 MAX_NEEDLES = 255
@@ -147,10 +148,9 @@ class _Conditions:
     def add_text(self, text: str, references: Sequence[str]) -> None:
         """Add that the event is called like `text`, or refers to one of the contents that hold it."""
         if references:
-            search = (
-                "multiSearchAny(env, {0})" if len(references) <= MAX_NEEDLES else f"hasAny({self._REFERENCES}, {{0}})"
-            )
-            holds = search.format("{references:Array(String)}")
+            wanted = "{references:Array(String)}"
+            is_few = len(references) <= MAX_NEEDLES
+            holds = f"multiSearchAny(env, {wanted})" if is_few else f"hasAny({self._REFERENCES}, {wanted})"
             self.add(f"({self._NAMED} OR {holds})", text=text, references=list(references))
         else:
             self.add(f"({self._NAMED})", text=text)
@@ -162,9 +162,11 @@ def _references_to_text(store: Store, text: str, *, tenant: str) -> list[str]:
     rows = store.query(
         f"SELECT DISTINCT lower(hex(ref)) FROM {store.database}.content WHERE key_id = '' {condition}"
         "AND positionCaseInsensitiveUTF8(data, {text:String}) > 0 "
-        f"LIMIT {MAX_TEXT_MATCHES}",
+        f"LIMIT {MAX_TEXT_MATCHES + 1}",
         {**parameters, "text": text},
     )
+    if len(rows) > MAX_TEXT_MATCHES:
+        raise UsageError(f"expected a text that at most {MAX_TEXT_MATCHES:,} contents hold, got more: use rarer words")
     return [row[0] for row in rows]
 
 
