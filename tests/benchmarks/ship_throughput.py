@@ -27,6 +27,7 @@ from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.recorder import Recorder, open_recorder
 from spanledger_exporter.ship.shipper import drain
+from spanledger_exporter.ship.status import spool_status
 from spanledger_exporter.store.connection import open_store
 
 TEXT = "text/plain; charset=utf-8"
@@ -220,7 +221,7 @@ def one_round(calls: int, size: int, *, contents: bool) -> Round:
 def load(seconds: float) -> list[tuple[float, float, float, float]]:
     """Offer calls at growing rates beside a following shipper; returns calls/s, stored/s, p50 and p99 lag in s."""
     found: list[tuple[float, float, float, float]] = []
-    for offered in (100, 1_000, 2_000, 4_000, 6_000, 8_000):
+    for offered in (100, 500, 1_000, 2_000, 4_000, 8_000):
         found.append(under_load(offered, seconds))
         calls, stored, middle, late = found[-1]
         print(
@@ -239,14 +240,15 @@ def under_load(offered: float, seconds: float) -> tuple[float, float, float, flo
         settings = load_settings({"SPANLEDGER_DIR": directory})
         with open_recorder(settings, role="application") as recorder:
             shipper = subprocess.Popen([sys.executable, "-c", command], env=environ, stderr=subprocess.DEVNULL)
-            time.sleep(3)  # the engine starts
+            wait_until_shipped(settings)  # the engine starts, and has what began the chain
             started = time.monotonic()
             count = 0
             for number in paced(offered, seconds):
                 record_call(recorder, number, contents=True)
                 count = number + 1
             took = time.monotonic() - started
-            time.sleep(2)
+            wait_until_shipped(settings)
+            drained_in = time.monotonic() - started
             shipper.terminate()
             shipper.wait()
         with open_store(settings, role="owner") as store:
@@ -255,7 +257,13 @@ def under_load(offered: float, seconds: float) -> tuple[float, float, float, flo
                 "(toUnixTimestamp64Nano(toDateTime64(stored_at, 9)) - toInt64(time_ns)) / 1e9 AS lag "
                 "FROM rows WHERE event_type = 'model_call')"
             )[0]
-        return count / took, stored / 2 / (took + 2), middle, late
+        return count / took, stored / 2 / drained_in, middle, late
+
+
+def wait_until_shipped(settings: Settings) -> None:
+    """Return when nothing waits in the spool."""
+    while spool_status(settings.spool_directory).unshipped_bytes:
+        time.sleep(0.05)
 
 
 def paced(rate: float, seconds: float) -> Iterator[int]:
