@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,7 +26,7 @@ from ledger_story import CASES, tell
 from ledgers import Ledger
 from served_console import serving
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.store.connection import Store, open_store
+from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
 
 ROUNDS = 7
@@ -69,15 +70,10 @@ def main() -> None:
         with open_store(settings, role="owner") as store:
             print(f"{store.query('SELECT count() FROM rows')[0][0]:,} rows, {ROUNDS} rounds each, median (worst) in ms")
             for name, sql in QUERIES.items():
-                report(f"view: {name}", lambda sql=sql, store=store: ask(store, sql))
+                report(f"view: {name}", partial(store.query, sql))
         with serving(directory) as console:
             for name, path in PAGES.items():
-                report(f"page: {name}", lambda path=path, console=console: console.ask(path).body)
-
-
-def ask(store: Store, sql: str) -> None:
-    """Run a query."""
-    store.query(sql)
+                report(f"page: {name}", partial(console.ask, path))
 
 
 def report(name: str, run: Callable[[], object]) -> None:

@@ -80,7 +80,8 @@ def test_pages_ask_nobody_else_for_anything(window: WebDriver, console: Served) 
         names = window.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
         assert names
         assert all(name.startswith(console.url) for name in names)
-        assert [line for line in window.get_log("browser") if "Content Security Policy" in line["message"]] == []
+        complaints: list[dict[str, str]] = window.get_log("browser")  # type: ignore[no-untyped-call]
+        assert [line for line in complaints if "Content Security Policy" in line["message"]] == []
 
 
 def test_the_first_key_reaches_the_content_and_focus_is_seen(window: WebDriver, console: Served) -> None:
