@@ -5,7 +5,7 @@ Both the OpenAI and the Anthropic SDK (and every other client that Stainless gen
 manager, `.response` and iteration stay those of the library, chunks pass through untouched, and nothing is wrapped.
 
 A stream ends once, by the first of: its end, an exception while reading, `close`, the garbage collector.
-Chunks are only collected while they pass; they are read when the stream ends (or 512 at a time, to bound memory).
+A chunk is folded into the result as it passes, in about a microsecond; none is kept.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from spanledger.invocation.faults import report_once
 from spanledger.invocation.raw_body import remaining_chunks
 from spanledger_semconv.invocation import InvocationResult, Outcome
 
-_CHUNKS_IN_MEMORY = 512
-
 
 class StreamReducer(Protocol):
     """Folds the chunks of one stream into its result."""
 
     def add(self, chunk: Any, /) -> None:
-        """Take one chunk; called in order, some time after the caller got it."""
+        """Take one chunk, just before the caller gets it: called once per chunk, so it must be quick."""
 
     def is_complete(self) -> bool:
         """Whether the provider has said that the answer is finished, even if the stream is not drained."""
@@ -45,13 +43,13 @@ class StreamReducer(Protocol):
 class _Observation:
     """What sync and async observers share: collecting, and ending the call once."""
 
-    __slots__ = ("__weakref__", "_call", "_chunks", "_count", "_handled", "_inner", "_reducer", "unhook")
+    __slots__ = ("__weakref__", "_add", "_call", "_count", "_handled", "_inner", "_reducer", "unhook")
 
     def __init__(self, inner: Any, call: Call, reducer: StreamReducer) -> None:
         self._inner = inner
         self._call = call
         self._reducer = reducer
-        self._chunks: list[Any] = []
+        self._add = reducer.add
         self._count = 0
         self._handled = sys.exc_info()[1]  # what the caller is handling anyway, while it starts to read
         self.unhook: Callable[[], None] | None = None
@@ -63,21 +61,14 @@ class _Observation:
         return bool(getattr(inner, "gi_running", False) or getattr(inner, "ag_running", False))
 
     def _keep(self, chunk: Any) -> None:
-        chunks = self._chunks
-        if self._call.first_chunk_s is None:
+        """Fold a chunk while it is at hand: kept for later, it would cost its memory and the collector's time."""
+        if self._count == 0:
             self._call.first_chunk_s = perf_counter() - self._call.started_s
-        chunks.append(chunk)
-        if len(chunks) >= _CHUNKS_IN_MEMORY:
-            self._reduce()
-
-    def _reduce(self) -> None:
-        chunks, self._chunks = self._chunks, []
-        self._count += len(chunks)
-        for chunk in chunks:
-            try:
-                self._reducer.add(chunk)
-            except Exception as error:  # a chunk parsed into a type of the caller's own
-                report_once("read a stream chunk", error)
+        self._count += 1
+        try:
+            self._add(chunk)
+        except Exception as error:  # a chunk parsed into a type of the caller's own
+            report_once("read a stream chunk", error)
 
     def drained(self) -> None:
         """End the call: the provider's stream came to its end."""
@@ -131,11 +122,9 @@ class _Observation:
             unhook()
 
     def _result_so_far(self) -> InvocationResult:
-        self._reduce()
         return self._result("success" if self._reducer.is_complete() else "cancelled")
 
     def _result(self, outcome: Outcome) -> InvocationResult:
-        self._reduce()
         call = self._call
         first_s = call.first_chunk_s
         if first_s is not None and self._count > 1:

@@ -204,13 +204,13 @@ class _Choice:
     def add(self, delta: Any) -> None:
         if delta.content is not None:
             self.text.append(delta.content)
-        if delta.role:
+        if self.role is None:
             self.role = delta.role
-        refusal = getattr(delta, "refusal", None)
-        if isinstance(refusal, str):
-            self.refusal.append(refusal)
-        for call in delta.tool_calls or ():
-            self._add_call(call)
+        if delta.refusal is not None:
+            self.refusal.append(delta.refusal)
+        if delta.tool_calls:
+            for call in delta.tool_calls:
+                self._add_call(call)
 
     def _add_call(self, delta: Any) -> None:
         call = self.calls.setdefault(delta.index, [None, None, []])
@@ -250,22 +250,22 @@ class ChatReducer:
 
     def add(self, chunk: Any) -> None:
         """Take one chunk."""
-        if self._id is None:
-            self._id = chunk.id or None
         if self._model is None:
-            self._model = chunk.model or None
+            self._id, self._model = chunk.id or None, chunk.model or None
+            self._attributes.update(response_attributes(chunk))
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if chunk.service_tier is not None or chunk.system_fingerprint is not None:
             self._attributes.update(response_attributes(chunk))
-        for choice in chunk.choices or ():
+        for choice in chunk.choices:
             known = self._choices.get(choice.index)
             if known is None:
                 known = self._choices[choice.index] = _Choice()
-            if choice.delta is not None:
-                known.add(choice.delta)
-            if choice.finish_reason:
+            delta = choice.delta
+            if delta is not None:
+                known.add(delta)
+            if choice.finish_reason is not None:
                 known.finish_reason = choice.finish_reason
+                self._attributes.update(response_attributes(chunk))
 
     def is_complete(self) -> bool:
         """Tell whether every choice has its finish reason."""
