@@ -285,19 +285,20 @@ def draw(path: Path, rates: dict[str, list[tuple[int, Round]]], loads: list[tupl
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), constrained_layout=True)
+    panels = 2 if loads else 1
+    figure, axes = plt.subplots(1, panels, figsize=(5.5 * panels, 4.2), constrained_layout=True, squeeze=False)
+    backlogs, lags = axes[0][0], axes[0][-1]
     for label, points in rates.items():
-        axes[0].plot([size for size, _ in points], [one.cpu_us for _, one in points], marker="o", label=label)
-    axes[0].set(
-        title="Draining a backlog into chDB", xlabel="rows per batch", ylabel="µs of processor/row", ylim=(0, None)
-    )
-    axes[0].legend()
+        backlogs.plot([size for size, _ in points], [one.cpu_us for _, one in points], marker="o", label=label)
+    backlogs.set(title="Draining a backlog into chDB", xlabel="rows per batch", ylim=(0, None))
+    backlogs.set_ylabel("µs of processor a row")
+    backlogs.legend()
     if loads:
-        calls = [point[0] for point in loads]
-        axes[1].plot(calls, [point[2] for point in loads], marker="o", label="p50")
-        axes[1].plot(calls, [point[3] for point in loads], marker="o", label="p99")
-        axes[1].set(title="From recorded to stored", xlabel="offered calls/s", ylabel="seconds", ylim=(0, None))
-        axes[1].legend()
+        calls = [point[0] for point in sorted(loads)]
+        lags.plot(calls, [point[2] for point in sorted(loads)], marker="o", label="p50")
+        lags.plot(calls, [point[3] for point in sorted(loads)], marker="o", label="p99")
+        lags.set(title="From recorded to stored", xlabel="offered calls/s", ylabel="seconds", ylim=(0, None))
+        lags.legend()
     figure.savefig(path, dpi=120)
 
 
