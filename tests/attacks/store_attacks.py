@@ -313,6 +313,24 @@ def hide_rows(store: AttackedStore) -> None:
     store.sql("RENAME TABLE rows TO hidden", "CREATE VIEW rows AS SELECT * FROM hidden WHERE seq != 3")
 
 
+def empty_receipts(store: AttackedStore) -> None:
+    """Empty the table of anchor receipts."""
+    store.sql("TRUNCATE TABLE anchors")
+
+
+def delete_registry(store: AttackedStore) -> None:
+    """Remove the whole chain registry and leave the checkpoints."""
+    shutil.rmtree(store.directory / "anchors" / "chains")
+
+
+def forge_view(store: AttackedStore) -> None:
+    """Let the view that people read leave out what went wrong."""
+    ((select,),) = store.query(
+        "SELECT as_select FROM system.tables WHERE name = 'events' AND database = currentDatabase()"
+    )
+    store.sql(f"CREATE OR REPLACE VIEW events AS SELECT * FROM ({select}) WHERE outcome != 'error'")
+
+
 ATTACKS: Mapping[str, Attack] = {
     attack.__name__.replace("_", " "): attack
     for attack in (
@@ -357,5 +375,8 @@ ATTACKS: Mapping[str, Attack] = {
         delete_registry_entry,
         edit_receipt,
         hide_rows,
+        empty_receipts,
+        delete_registry,
+        forge_view,
     )
 }

@@ -120,6 +120,7 @@ def compare_with_store(
         if known.checkpoint.size not in stored_sizes:
             findings.tampered("completeness", f"{known.place} is missing from the store's checkpoints")
     findings.count("anchoring", receipts=len(receipts))
+    _review_lost_receipts(held, receipts, findings)
     for receipt in receipts:
         if receipt.size not in stored_sizes:
             reason = (
@@ -136,6 +137,25 @@ def compare_with_store(
                 f"the store has a receipt for size {receipt.size}, and {receipt.target} does not hold that checkpoint"
             )
             findings.tampered("anchoring", reason)
+
+
+def _review_lost_receipts(
+    held: Mapping[str, AbstractSet[int]], receipts: Sequence[ReceiptRow], findings: Findings
+) -> None:
+    """Name directories that hold checkpoints and have no receipt at all in the store.
+
+    A sealer that died between publishing and noting it leaves one such checkpoint, and notes it at the next seal; a
+    store without any receipt of several was emptied.
+    """
+    known = {receipt.target for receipt in receipts if receipt.kind == DIRECTORY}
+    for target, sizes in held.items():
+        if target in known or not sizes:
+            continue
+        reason = f"{target} holds {len(sizes)} checkpoints, and the store's table anchors has no receipt of them"
+        if len(sizes) > 1:
+            findings.tampered("anchoring", reason)
+        else:
+            findings.incomplete("anchoring", f"{reason}: run `spanledger seal`")
 
 
 def confirm_receipts(
@@ -185,6 +205,8 @@ def review_registry(
         if first and first != registered:
             findings.tampered("integrity", "row 0 is not the one that was registered", chain=chain, seq=0)
     if not state.has_registry:
+        if must_be_registered and any(state.held.values()):
+            findings.tampered("anchoring", "the chain registry is gone from the anchor that holds the checkpoints")
         return
     for chain in must_be_registered:
         if chain not in state.chains:

@@ -4,6 +4,8 @@ Rules
 - Nothing but an insert may change a ledger table; the engine remembers updates and deletes for a while.
 - Every typed column must still be MATERIALIZED by our expression, whatever the log says: the sealer records a changed
   definition in the log, and an attacker may have been faster than the sealer.
+- A view is what most people read: each that is there must select what this version's does. After an upgrade,
+  `spanledger ship` or `init` renews them.
 - A definition that differs from the newest one in the log was changed since the last seal.
 - Through a read-only attachment the engine shows other definitions and no mutations: then this is said to be unchecked.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 from spanledger_exporter.ledger.log_entry import LogEntry
 from spanledger_exporter.store.columns import COLUMNS, FIELDS, FIELDS_SQL
 from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.views import VIEW_NAMES, has_own_views, load_view
 from spanledger_exporter.verify.tables import LEDGER_TABLES, find_changes, fingerprint, read_definitions
 from spanledger_exporter.verify.verdict import Findings
 
@@ -34,6 +37,8 @@ def review_tables(store: Store, present: frozenset[str], acts: list[LogEntry], f
             findings.tampered("integrity", f"table {change.table} was changed by {change.reason}")
     if "rows" in present:
         _review_columns(store, findings)
+    if "rows" in present:
+        _review_views(store, findings)
     _review_fingerprint(store, acts, findings)
 
 
@@ -54,6 +59,22 @@ def _review_columns(store: Store, findings: Findings) -> None:
             )
         elif type_.replace(" ", "") != column.type.replace(" ", ""):
             findings.tampered("columns", f"column {column.name} of rows has type {type_}, expected {column.type}")
+
+
+def _review_views(store: Store, findings: Findings) -> None:
+    if not has_own_views(store):
+        findings.incomplete("columns", "the views are not those of this version: run `spanledger ship` to renew them")
+        return
+    found = store.query(
+        "SELECT name, formatQuerySingleLine(as_select) FROM system.tables "
+        "WHERE database = {database:String} AND name IN {names:Array(String)}",
+        {"database": store.database, "names": list(VIEW_NAMES)},
+    )
+    for name, selected in found:
+        query = load_view(name).select(store.database)
+        ((expected,),) = store.query("SELECT formatQuerySingleLine({query:String})", {"query": query})
+        if selected != expected:
+            findings.tampered("columns", f"view {name} does not select what this version of spanledger defines")
 
 
 _COLUMNS_SQL = (

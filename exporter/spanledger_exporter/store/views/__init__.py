@@ -104,12 +104,16 @@ class View:
     columns: tuple[ViewColumn, ...]
     query: str
 
+    def select(self, database: str) -> str:
+        """Render the view's query."""
+        return _filled(self.query, database)
+
     def statement(self, database: str, *, on_cluster: str = "", mark: str = "") -> str:
         """Render CREATE OR REPLACE VIEW; `on_cluster` is the whole clause, `mark` ends the view's comment."""
         columns = ",\n".join(f"    `{c.name}` {c.type} COMMENT {_quoted(c.comment)}" for c in self.columns)
         place = f"`{database}`.{self.name} {on_cluster.strip()}".rstrip()
         return (
-            f"CREATE OR REPLACE VIEW {place}\n(\n{columns}\n) AS\n{_filled(self.query, database)}\n"
+            f"CREATE OR REPLACE VIEW {place}\n(\n{columns}\n) AS\n{self.select(database)}\n"
             f"COMMENT {_quoted(self.comment + mark)}"
         )
 
@@ -123,13 +127,18 @@ def view_statements(database: str, *, on_cluster: str = "") -> list[str]:
 
 def ensure_views(store: Store, *, on_cluster: str = "") -> None:
     """Make the views, or replace them when this software has others; asks before it acts."""
+    if not has_own_views(store):
+        for statement in view_statements(store.database, on_cluster=on_cluster):
+            store.command(statement)
+
+
+def has_own_views(store: Store) -> bool:
+    """Say whether the store's views are marked as made by this version of the software."""
     found = store.query(
         "SELECT comment FROM system.tables WHERE database = {database:String} AND name = {name:String}",
         {"database": store.database, "name": VIEW_NAMES[-1]},
     )
-    if not found or not found[0][0].endswith(f"[{fingerprint()}]"):
-        for statement in view_statements(store.database, on_cluster=on_cluster):
-            store.command(statement)
+    return bool(found) and str(found[0][0]).endswith(f"[{fingerprint()}]")
 
 
 def fingerprint() -> str:
