@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 from spanledger_exporter.config import Settings, load_settings
@@ -31,50 +32,7 @@ from spanledger_exporter.ship.status import spool_status
 from spanledger_exporter.store.connection import open_store
 
 TEXT = "text/plain; charset=utf-8"
-WORDS = [
-    "the",
-    "host",
-    "reached",
-    "out",
-    "to",
-    "an",
-    "address",
-    "that",
-    "nobody",
-    "knows",
-    "and",
-    "then",
-    "asked",
-    "for",
-    "a",
-    "token",
-    "twice",
-    "before",
-    "the",
-    "session",
-    "ended",
-    "with",
-    "an",
-    "error",
-    "in",
-    "the",
-    "log",
-    "of",
-    "the",
-    "proxy",
-    "while",
-    "the",
-    "analyst",
-    "looked",
-    "at",
-    "a",
-    "ticket",
-    "about",
-    "another",
-    "machine",
-]
-
-
+PROSE = " ".join(topics.values()).encode("ascii", "ignore").decode()
 KINDS = {"rows alone": False, "rows and contents": True}
 
 
@@ -83,12 +41,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=40_000, help="calls in the backlog (40,000)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--disk", action="store_true", help="measure bytes a call instead, in spool and store")
     parser.add_argument("--load", action="store_true", help="measure latency against offered load")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load (8)")
     parser.add_argument("--plot", type=Path, help="draw into this PNG")
     arguments = parser.parse_args()
     busy = os.getloadavg()[0]
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, load {busy:.1f}")
+    if arguments.disk:
+        disk(arguments.calls)
+        return
     sizes = [1_000, 2_000, 5_000, 10_000]
     rates = backlog(arguments.calls, sizes, rounds=arguments.rounds)
     loads = load(arguments.seconds) if arguments.load else []
@@ -105,9 +67,9 @@ class Round:
 
 
 def text(number: int, size: int) -> Content:
-    """Return prose of `size` bytes that no other call has."""
-    words = [WORDS[(number * 7 + place * (number % 11 + 1)) % len(WORDS)] for place in range(size // 5)]
-    data = f"{number}: {' '.join(words)}"[:size].encode()
+    """Return English prose of `size` bytes, from Python's own documentation; a number makes it unlike any other."""
+    start = number * 7_919 % (len(PROSE) - size)
+    data = f"{number}: {PROSE[start : start + size]}"[:size].encode()
     return Content(content_ref(TEXT, data), "payload", TEXT, len(data), data)
 
 
@@ -216,6 +178,23 @@ def one_round(calls: int, size: int, *, contents: bool) -> Round:
             rows = drain(settings, store, max_rows=size).shipped.rows
             took, used = time.perf_counter() - started, time.process_time() - busy
             return Round(rows / took, used / rows * 1e6)
+
+
+def disk(calls: int) -> None:
+    """Print what a call takes in the spool, and in the store after merging."""
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_settings({"SPANLEDGER_DIR": directory})
+        fill(settings, calls, contents=True)
+        print(f"spool: {spool_status(settings.spool_directory).stored_bytes / calls:,.0f} bytes a call")
+        with open_store(settings, role="owner") as store:
+            drain(settings, store)
+            for table in ("rows", "content"):
+                store.command(f"OPTIMIZE TABLE {table} FINAL")
+                [(size,)] = store.query(
+                    "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = {table:String}",
+                    {"table": table},
+                )
+                print(f"{table}: {size / calls:,.0f} bytes a call")
 
 
 def load(seconds: float) -> list[tuple[float, float, float, float]]:
