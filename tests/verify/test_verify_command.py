@@ -166,3 +166,11 @@ def test_a_forged_column_is_found_by_either_mode(store: AttackedStore, mode: str
     assert status == 1
     assert "column actor_id holds 'somebody else'" in named[0]["reason"]
     assert len(named) == len(store.rows())
+
+
+def test_tables_of_another_version_cannot_be_judged(store: AttackedStore) -> None:
+    """A store that a newer spanledger made is unknown to this one, not tampered with."""
+    store.sql("INSERT INTO schema_versions (version, description) VALUES (999, 'from the future')")
+    status, verdict = store.verify()
+    assert (status, verdict["verdict"]) == (3, "unknown")
+    assert "version 999" in verdict["checks"]["columns"]["failures"][0]["reason"]

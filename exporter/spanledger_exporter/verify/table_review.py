@@ -7,6 +7,7 @@ Rules
 - A view is what most people read: each that is there must select what this version's does. After an upgrade,
   `spanledger ship` or `init` renews them.
 - A definition that differs from the newest one in the log was changed since the last seal.
+- Tables of another schema version cannot be judged by this software: unverifiable, which fails closed.
 - Through a read-only attachment the engine shows other definitions and no mutations: then this is said to be unchecked.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from spanledger_exporter.ledger.log_entry import LogEntry
 from spanledger_exporter.store.columns import COLUMNS, FIELDS, FIELDS_SQL
 from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.schema import VERSION, schema_version
 from spanledger_exporter.store.views import VIEW_NAMES, has_own_views, load_view
 from spanledger_exporter.verify.tables import LEDGER_TABLES, find_changes, fingerprint, read_definitions
 from spanledger_exporter.verify.verdict import Findings
@@ -35,11 +37,23 @@ def review_tables(store: Store, present: frozenset[str], acts: list[LogEntry], f
             findings.count("content", mutations_after_logged_acts=1)
         else:
             findings.tampered("integrity", f"table {change.table} was changed by {change.reason}")
-    if "rows" in present:
+    if "rows" in present and _is_known_version(store, findings):
         _review_columns(store, findings)
     if "rows" in present:
         _review_views(store, findings)
     _review_fingerprint(store, acts, findings)
+
+
+def _is_known_version(store: Store, findings: Findings) -> bool:
+    """Tell whether these are the tables of this software; those of another version have other expressions."""
+    version = schema_version(store)
+    if version == VERSION:
+        return True
+    reason = (
+        f"expected tables of version {VERSION}, got version {version}: `spanledger init` migrates, or update spanledger"
+    )
+    findings.unverifiable("columns", reason)
+    return False
 
 
 def _review_columns(store: Store, findings: Findings) -> None:
