@@ -239,6 +239,14 @@ def redefine_column(store: AttackedStore) -> None:
     store.sql("ALTER TABLE rows MODIFY COLUMN cost_usd Decimal(18, 9) MATERIALIZED 0")
 
 
+def redefine_view(store: AttackedStore) -> None:
+    """Let the view that people read leave rows out."""
+    (before,) = store.query(
+        "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = 'events'"
+    )
+    store.sql(f"CREATE OR REPLACE VIEW events AS SELECT * FROM ({before[0]}) WHERE outcome != 'error'")
+
+
 def forge_column_and_restore(store: AttackedStore) -> None:
     """Materialise a lie and put the right definition back."""
     (before,) = store.query("SELECT default_expression FROM system.columns WHERE table = 'rows' AND name = 'actor_id'")
@@ -365,6 +373,7 @@ ATTACKS: Mapping[str, Attack] = {
         encrypt_content,
         forge_column,
         redefine_column,
+        redefine_view,
         forge_column_and_restore,
         edit_log_entry,
         edit_leaf_hash,
