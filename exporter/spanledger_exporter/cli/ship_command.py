@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from types import FrameType
 
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import StoreError
+from spanledger_exporter.errors import StoreBusyError, StoreError
 from spanledger_exporter.ship.follow import follow
 from spanledger_exporter.ship.shipper import ShipReport, drain
+from spanledger_exporter.ship.status import spool_status
 from spanledger_exporter.store.connection import open_store
+
+OWNER_PATIENCE_S = 20.0
+"""How long another process, which holds the store, may take to empty the spool."""
 
 EPILOG = """\
 With --follow the process keeps the store: it ships every second and seals every ten until SIGTERM or Ctrl-C, and
@@ -50,7 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _drain(settings: Settings) -> int:
-    with open_store(settings, role="owner") as store:
+    try:
+        store = open_store(settings, role="owner")
+    except StoreBusyError:
+        # Whoever holds the store ships too: what was asked for is an empty spool, not a second shipper.
+        if not _is_emptied(settings):
+            raise
+        _say("nothing is left: the process that holds the store has shipped it")
+        return 0
+    with store:
         report = drain(settings, store)
     _say(_summary(report))
     if report.left:
@@ -59,6 +72,15 @@ def _drain(settings: Settings) -> int:
             "or their writer was stopped in the middle of an append; run `spanledger ship` again"
         )
     return 0
+
+
+def _is_emptied(settings: Settings) -> bool:
+    deadline = time.monotonic() + OWNER_PATIENCE_S
+    while spool_status(settings.spool_directory).unshipped_bytes:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _summary(report: ShipReport) -> str:

@@ -298,7 +298,7 @@ def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool)
     if "?" in str(directory):  # the engine cuts the path there, and makes its files somewhere else
         raise ConfigurationError(f"expected SPANLEDGER_DIR and SPANLEDGER_STORE without a '?', got {directory}")
     path = lock_path(directory)
-    if role == "reader" and read_holder(path).lasting:
+    if read_holder(path).lasting:  # an owner that means to stay: nobody waits for it
         wait_s = 0.0
     try:
         lease = Lease.acquire(path, role=role, wait_s=wait_s, lasting=lasting)

@@ -158,6 +158,9 @@ def test_following_ships_and_seals_until_sigterm_while_others_read(tmp_path: Pat
         assert store.is_read_only
         assert store.query("SELECT count() FROM events WHERE event_type = 'model_call'") == [(2,)]
         assert store.query("SELECT count() > 0 FROM checkpoints") == [(1,)]
+    beside = command("ship", directory=tmp_path)
+    _, said = beside.communicate(timeout=60)
+    assert (beside.returncode, "the process that holds the store has shipped it" in said) == (0, True)
     owner.send_signal(signal.SIGTERM)
     _, said = owner.communicate(timeout=20)
     assert owner.returncode == 0
