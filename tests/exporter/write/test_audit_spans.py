@@ -353,9 +353,6 @@ def test_the_exporter_alone_records_from_attributes(settings: Settings, monkeypa
 @pytest.mark.parametrize("processor", [SimpleSpanProcessor, BatchSpanProcessor])
 def test_with_processor_and_exporter_a_span_is_recorded_once(settings: Settings, processor: Any) -> None:
     """Whoever comes first records it, the other sees that; the hand-over's content is never missed."""
-    provider = TracerProvider()
-    provider.add_span_processor(processor(SpanLedgerExporter(SpanLedger(settings))))
-    process_ledger_module._ledgers.clear()
     ledger = SpanLedger(settings)
     provider = TracerProvider()
     provider.add_span_processor(processor(SpanLedgerExporter(ledger)))
