@@ -29,7 +29,7 @@ from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
 
-ROUNDS = 7
+ROUNDS = 5
 BATCH_ROWS = 50_000
 
 PAGES = {
@@ -38,7 +38,7 @@ PAGES = {
     "search by outcome": "/?outcome=error",
     "search by reviewer": "/?reviewer=triage-agent",
     "search unfinished": "/?outcome=incomplete",
-    "search text in one case": "/?text=brute-force&case=CASE-77-1",
+    "search text in one case": "/?text=Alert+CASE-77-1&case=CASE-77-1",
     "search text everywhere": "/?text=CASE-77-1",
     "a case": "/case/CASE-77-2",
     "review queue": "/queue",
