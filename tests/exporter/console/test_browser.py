@@ -35,6 +35,7 @@ PAGES = (
 def window(tmp_path_factory: pytest.TempPathFactory) -> Generator[WebDriver]:
     """Yield a browser."""
     with chromium(tmp_path_factory.mktemp("profile")) as window:
+        window.implicitly_wait(20)
         yield window
 
 
@@ -104,8 +105,11 @@ def test_a_person_finds_a_case_and_edits_the_draft_with_the_keyboard_alone(windo
     show_as(window)
     window.get(console.url)
     window.find_element(By.NAME, "case").send_keys("CASE-5", Keys.ENTER)
+    WebDriverWait(window, 60).until(lambda shown: "case=CASE-5" in shown.current_url)
     window.find_element(By.LINK_TEXT, "CASE-5").send_keys(Keys.ENTER)
+    WebDriverWait(window, 60).until(lambda shown: "/case/CASE-5" in shown.current_url)
     window.find_element(By.LINK_TEXT, "Review this").send_keys(Keys.ENTER)
+    WebDriverWait(window, 60).until(lambda shown: "/review" in shown.current_url)
     window.find_element(By.CSS_SELECTOR, "input[value=edit]").send_keys(Keys.SPACE)
     final = window.find_element(By.NAME, "final")
     final.clear()
