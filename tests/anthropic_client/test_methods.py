@@ -9,6 +9,7 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic.lib.streaming import MessageStream
+from anthropic.lib.vertex import AnthropicVertex
 from pydantic import BaseModel
 
 from anthropic_client.conftest import CALL, MODEL, Recorded
@@ -260,7 +261,7 @@ def test_a_client_for_another_platform_is_recorded_under_that_platform(
 ) -> None:
     """Vertex rewrites the address later; the local provider does not know it, and the answer is an error."""
     with (
-        anthropic.AnthropicVertex(
+        AnthropicVertex(
             base_url=provider.url, access_token="local", project_id="p", region="europe-west1", max_retries=0
         ) as client,
         pytest.raises(anthropic.NotFoundError),

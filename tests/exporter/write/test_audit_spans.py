@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Before the first TracerProvider with a resource of its own: the SDK's hook after a fork submits to a thread pool, and
 # waits for ever in the child when that pool's own hook was registered after it. Later tests of this process fork.
-import concurrent.futures.thread  # noqa: F401
+import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
