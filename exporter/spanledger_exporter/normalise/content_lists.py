@@ -47,6 +47,7 @@ CONTENT_KEYS: Final = frozenset(attribute.key for attribute in (*_INPUTS, *_OUTP
     keys.GEN_AI_OUTPUT_MESSAGES,
     keys.GEN_AI_TOOL_DEFINITIONS,
 }
+_ATTRIBUTE_KEYS: Final = frozenset(attribute.key for attribute in (*_INPUTS, *_OUTPUTS))
 _TEXT_KINDS: Final = frozenset({"template", "query", "explanation", "rationale"})
 """Attributes that are content: by reference or not at all."""
 
@@ -76,6 +77,8 @@ def output_items(parts: Parts, result: InvocationResult, facts: Mapping[str, Any
 
 def _content_attributes(parts: Parts, wanted: Sequence[_ContentAttribute], facts: Mapping[str, Any]) -> list[Item]:
     items: list[Item] = []
+    if facts.keys().isdisjoint(_ATTRIBUTE_KEYS):
+        return items
     for attribute in wanted:
         value = facts.get(attribute.key)
         if value is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -23,7 +24,7 @@ def add_measures(
 ) -> None:
     """Add usage, cost and times to `envelope`, as text or in canonical bytes; what nobody reported is left out."""
     if result.finish_reasons:
-        envelope["finish_reasons"] = orjson.Fragment(canonical_json(list(result.finish_reasons)))
+        envelope["finish_reasons"] = _reasons(tuple(result.finish_reasons))
     if span.start_time is not None and span.end_time is not None:
         envelope["latency_ms"] = _milliseconds(span.end_time - span.start_time)
     if result.time_to_first_chunk_s is not None:
@@ -38,20 +39,29 @@ def add_measures(
         envelope["cost"] = cost_of_call
 
 
+@lru_cache(maxsize=64)
+def _reasons(reasons: tuple[str, ...]) -> orjson.Fragment:
+    """Encode finish reasons once: there are a handful."""
+    return orjson.Fragment(canonical_json(list(reasons)))
+
+
 def _milliseconds(duration_ns: float) -> str:
     return f"{duration_ns / 1e6:.3f}"
 
 
 def _usage(usage: Usage) -> orjson.Fragment:
-    counts = {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read": usage.cache_read,
-        "cache_write": usage.cache_write,
-        "reasoning": usage.reasoning,
-        **usage.other,
-    }
-    return orjson.Fragment(canonical_json({name: count for name, count in counts.items() if count is not None}))
+    counts = dict(usage.other)
+    if usage.input_tokens is not None:
+        counts["input_tokens"] = usage.input_tokens
+    if usage.output_tokens is not None:
+        counts["output_tokens"] = usage.output_tokens
+    if usage.cache_read is not None:
+        counts["cache_read"] = usage.cache_read
+    if usage.cache_write is not None:
+        counts["cache_write"] = usage.cache_write
+    if usage.reasoning is not None:
+        counts["reasoning"] = usage.reasoning
+    return orjson.Fragment(canonical_json(counts))
 
 
 def _cost(
@@ -76,7 +86,10 @@ def _cost(
 
 
 def _first(facts: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((str(facts[name]) for name in names if facts.get(name)), None)
+    for name in names:
+        if value := facts.get(name):
+            return str(value)
+    return None
 
 
 _FAST: Final = "fast"  # Anthropic's other speed has a price of its own, whatever the tier is called

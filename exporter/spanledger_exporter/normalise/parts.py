@@ -31,6 +31,9 @@ TEXT_TYPES: Final = frozenset({"text", "query", "draft", "final", "diff", "ratio
 INSTRUCTING_ROLES: Final = frozenset({"system", "developer"})
 """Roles whose messages are instructions of whoever built the application: class `artifact`, as in ledger.md."""
 
+MAX_RECENT_BYTES: Final = 4 * 2**20
+MAX_RECENT_TEXT_BYTES: Final = 256 * 2**10
+
 Item = dict[str, Any]
 
 
@@ -41,6 +44,38 @@ class ContentPolicy:
     mode: str = "full"
     redactor: Redactor = field(default_factory=Redactor)
     salt: bytes | None = None
+    recent: RecentTexts = field(default_factory=lambda: RecentTexts())  # noqa: PLW0108 - defined below
+
+    @property
+    def is_plain(self) -> bool:
+        """True when a text is stored as it came, so that equal texts have equal items."""
+        return self.mode == "full" and not self.redactor
+
+
+class RecentTexts:
+    """Items and contents of texts seen lately: a conversation is sent again on every turn, its answers included.
+
+    Bounded by the size of the texts; nothing but time depends on it.
+    """
+
+    __slots__ = ("_bytes", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], tuple[Item, Content]] = {}
+        self._bytes = 0
+
+    def get(self, key: tuple[str, ...]) -> tuple[Item, Content] | None:
+        """Return what was remembered of a text under its kind, role and class."""
+        return self._known.get(key)
+
+    def remember(self, key: tuple[str, ...], item: Item, content: Content) -> None:
+        """Remember one text; a full memory is emptied first."""
+        if self._bytes + content.size > MAX_RECENT_BYTES:
+            self._known.clear()
+            self._bytes = 0
+        if content.size <= MAX_RECENT_TEXT_BYTES:
+            self._bytes += content.size
+            self._known[key] = (dict(item), content)
 
 
 class Parts:
@@ -85,11 +120,25 @@ class Parts:
             kind, text = part.get("type", "message"), part.get("content")
             kind = kind if type(kind) is str else str(kind)
         if isinstance(text, str) and (kind in TEXT_TYPES or (kind in TEXT_PARTS and len(part) == 2)):
+            if self.policy.is_plain and not more:
+                return self._plain_text(text, kind, role, content_class)
             return self.text(text, kind, role=role, content_class=content_class, **more)
         if kind == "blob" and (blob := _blob_bytes(text)) is not None:
             media = str(part.get("mime_type") or BINARY_MEDIA)
             return self._item(blob, media, kind, role=role, content_class=content_class, findings=None, **more)
         return self.document(part, kind, role=role, content_class=content_class, **more)
+
+    def _plain_text(self, text: str, kind: str, role: str, content_class: ContentClass) -> list[Item]:
+        """Return the item of a text that nothing is done to, from memory where it was seen lately."""
+        key = (text, kind, role, content_class)
+        known = self.policy.recent.get(key)
+        if known is not None:
+            self.contents.append(known[1])
+            return [known[0].copy()]
+        items = self.text(text, kind, role=role, content_class=content_class)
+        if not self.sanitized:
+            self.policy.recent.remember(key, items[0], self.contents[-1])
+        return items
 
     def text(
         self, text: str, kind: str, *, role: str = "", content_class: ContentClass = "payload", **more: str

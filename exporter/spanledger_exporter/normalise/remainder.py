@@ -63,6 +63,7 @@ class ClearList:
 
     keys: frozenset[str] = keys.CLEAR
     _places: dict[str, str] = field(default_factory=dict)
+    _sorted: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     def is_in_base(self, key: str) -> bool:
         """Say whether an attribute has a field in what both rows of a span share."""
@@ -76,6 +77,19 @@ class ClearList:
             if len(self._places) < MAX_REMEMBERED:
                 self._places[key] = place
         return place
+
+    def sorted_keys(self, names: tuple[str, ...], consumed: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return which of `names` stay clear and which go by reference; calls of one kind have the same names."""
+        known = self._sorted.get(names)
+        if known is None:
+            left = [name for name in names if name not in consumed]
+            known = (
+                tuple(name for name in left if self.place(name) == "clear"),
+                tuple(name for name in left if self.place(name) == "reference"),
+            )
+            if len(self._sorted) < MAX_REMEMBERED:
+                self._sorted[names] = known
+        return known
 
     def _decide(self, key: str) -> str:
         has_field = key in _ELSEWHERE or key.startswith("gen_ai.request.") or is_consumed(key)
@@ -91,17 +105,8 @@ def sort_attributes(
     clear_list: ClearList, attributes: Mapping[str, Any], consumed: frozenset[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `attributes` stays clear, and what goes by reference."""
-    clear: dict[str, Any] = {}
-    other: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if key in consumed:
-            continue
-        place = clear_list.place(key)
-        if place == "clear":
-            clear[key] = value
-        elif place == "reference":
-            other[key] = value
-    return clear, other
+    clear, other = clear_list.sorted_keys(tuple(attributes), consumed)
+    return {key: attributes[key] for key in clear}, {key: attributes[key] for key in other} if other else {}
 
 
 def reference_remainder(
@@ -131,9 +136,8 @@ def _link(link: Any) -> dict[str, Any]:
 
 def dropped_of(span: ReadableSpan) -> dict[str, int] | None:
     """Return how many attributes, events and links the SDK's span limits dropped."""
-    counts = {
-        "attributes": span.dropped_attributes,
-        "events": span.dropped_events,
-        "links": span.dropped_links,
-    }
-    return {name: count for name, count in counts.items() if count} or None
+    attributes, events, links = span.dropped_attributes, span.dropped_events, span.dropped_links
+    if not (attributes or events or links):
+        return None
+    counts = {"attributes": attributes, "events": events, "links": links}
+    return {name: count for name, count in counts.items() if count}

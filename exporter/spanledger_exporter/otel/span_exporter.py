@@ -7,6 +7,9 @@ there are no intent rows, and a batch processor may drop spans or lose its buffe
 
 from __future__ import annotations
 
+# The SDK submits to a thread pool in a forked child; that hangs unless the pool's own hook was registered before the
+# SDK's, which happens when the tracer provider is made. Exporters are loaded before it.
+import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import logging
 from collections.abc import Sequence
 
