@@ -94,10 +94,8 @@ ALERTS: Sequence[Alert] = (
     ),
     Alert(
         "spanledger-overdue-review",
-        "An escalation waits for more than a day",
-        "SELECT count() AS value FROM spanledger.events WHERE (event_type = 'escalation' OR outcome = 'escalated') "
-        "AND time < now() - INTERVAL 24 HOUR AND event_id GLOBAL NOT IN "
-        "(SELECT subject_event_id FROM spanledger.reviews WHERE subject_event_id != '')",
+        "Something waits for a person for more than a day",
+        "SELECT count() AS value FROM spanledger.review_queue WHERE time < now() - INTERVAL 24 HOUR",
         0,
         "The review queue of the console lists what waits, oldest first.",
         severity="warning",

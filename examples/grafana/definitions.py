@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from grafana.panels import Dashboard, Panel, text_variable
 
-CASE = "${console}/cases/${__value.raw}"
-TRACE = "${console}/traces/${__value.raw}"
-EVENT = "${console}/events/${__value.raw}"
+CASE = "${console}/case/${__value.raw}"
+TRACE = "${console}/trace/${__value.raw}"
+EVENT = "${console}/event?id=${__value.raw}"
 
 TENANT = "$__conditionalAll(tenant IN (${tenant:singlequote}), $tenant)"
 SERVICE = "$__conditionalAll(service IN (${service:singlequote}), $service)"
@@ -415,12 +415,6 @@ TOOLS = Dashboard(
     ],
 )
 
-# An escalation, or a run that ended as escalated, waits for a human until a review names it.
-_ESCALATED = (
-    f"(event_type = 'escalation' OR outcome = 'escalated') AND {IN_VIEW} AND event_id GLOBAL NOT IN "
-    "(SELECT subject_event_id FROM spanledger.reviews WHERE subject_event_id != '')"
-)
-
 REVIEW = Dashboard(
     "spanledger-review",
     "Human review",
@@ -428,14 +422,15 @@ REVIEW = Dashboard(
     [
         _count(
             "Open",
-            "Escalations that no review has named yet.",
-            f"SELECT count() AS open FROM spanledger.events WHERE {_ESCALATED}",
+            "What waits for a person: escalations, unsure decisions, default branches, drafts handed on.",
+            f"SELECT count() AS open FROM spanledger.review_queue WHERE {BY_TENANT}",
             warn_above=1,
         ),
         _count(
             "Overdue",
-            "Escalations without a review after 24 hours.",
-            f"SELECT count() AS overdue FROM spanledger.events WHERE time < now() - INTERVAL 24 HOUR AND {_ESCALATED}",
+            "What has waited for more than 24 hours.",
+            "SELECT count() AS overdue FROM spanledger.review_queue "
+            f"WHERE time < now() - INTERVAL 24 HOUR AND {BY_TENANT}",
             alarm_above=1,
         ),
         _count(
@@ -511,11 +506,11 @@ REVIEW = Dashboard(
         Panel(
             "table",
             "Waiting",
-            "Open escalations, oldest first.",
+            "The review queue, oldest first.",
             f"""
-            SELECT time, case_id, name, service, event_id, dateDiff('hour', time, now64(9)) AS hours
-            FROM spanledger.events
-            WHERE {_ESCALATED}
+            SELECT time, case_id, why, name, event_id, due, severity, dateDiff('hour', time, now64(9)) AS hours
+            FROM spanledger.review_queue
+            WHERE {BY_TENANT}
             ORDER BY time
             LIMIT 100
             """,

@@ -125,7 +125,7 @@ def _common_variables() -> list[dict[str, Any]]:
         query_variable(
             "service", "Service", "SELECT DISTINCT service FROM spanledger.rows WHERE service != '' ORDER BY service"
         ),
-        text_variable("console", "Console URL", "http://localhost:8321"),
+        text_variable("console", "Console URL", "http://localhost:8420"),
     ]
 
 
