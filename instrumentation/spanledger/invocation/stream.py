@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from copy import copy
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from spanledger.invocation.abandoned import end_from_finaliser
 from spanledger.invocation.call import Call, failed
@@ -40,10 +40,20 @@ class StreamReducer(Protocol):
         raise NotImplementedError
 
 
+class Hides(Protocol):
+    """Says of a chunk whether it is there only because we asked for it, and is kept from the caller."""
+
+    def __call__(self, chunk: Any, /) -> bool:
+        """Look at one chunk."""
+        raise NotImplementedError
+
+
 class _Observation:
     """What sync and async observers share: collecting, and ending the call once."""
 
     __slots__ = ("__weakref__", "_add", "_call", "_count", "_handled", "_inner", "_reducer", "unhook")
+
+    hides: ClassVar[Hides | None] = None  # a static method of a subclass
 
     def __init__(self, inner: Any, call: Call, reducer: StreamReducer) -> None:
         self._inner = inner
@@ -142,24 +152,48 @@ class StreamObserver(_Observation, Iterator[Any]):
 
     __slots__ = ()
 
-    def __iter__(self) -> StreamObserver:
-        return self
+    def __iter__(self) -> Iterator[Any]:  # noqa: PYI034  # see below why not itself
+        """Read in a generator, which the interpreter resumes several times faster than it calls a `__next__` of ours.
+
+        Leaving the loop ends only the generator: the stream can be read on, and its call is still open.
+        """
+        read = self._inner.__next__
+        keep = self._keep
+        hides = self.hides
+        while True:
+            try:
+                chunk = read()
+            except StopIteration:
+                self.drained()
+                return
+            except BaseException as error:
+                self.broke(error)
+                raise
+            keep(chunk)
+            if hides is None or not hides(chunk):
+                yield chunk
 
     def __next__(self) -> Any:
-        try:
-            chunk = self._inner.__next__()
-        except StopIteration:
-            self.drained()
-            raise
-        except BaseException as error:
-            self.broke(error)
-            raise
-        self._keep(chunk)
-        return chunk
+        while True:
+            try:
+                chunk = self._inner.__next__()
+            except StopIteration:
+                self.drained()
+                raise
+            except BaseException as error:
+                self.broke(error)
+                raise
+            self._keep(chunk)
+            hides = self.hides
+            if hides is None or not hides(chunk):
+                return chunk
 
 
 class AsyncStreamObserver(_Observation, AsyncIterator[Any]):
-    """Stands between an async stream and the library's iterator."""
+    """Stands between an async stream and the library's iterator.
+
+    Its `__aiter__` is no generator: an event loop would finalise a dropped one later, and the call would end then.
+    """
 
     __slots__ = ()
 
@@ -167,16 +201,19 @@ class AsyncStreamObserver(_Observation, AsyncIterator[Any]):
         return self
 
     async def __anext__(self) -> Any:
-        try:
-            chunk = await self._inner.__anext__()
-        except StopAsyncIteration:
-            self.drained()
-            raise
-        except BaseException as error:
-            self.broke(error)
-            raise
-        self._keep(chunk)
-        return chunk
+        while True:
+            try:
+                chunk = await self._inner.__anext__()
+            except StopAsyncIteration:
+                self.drained()
+                raise
+            except BaseException as error:
+                self.broke(error)
+                raise
+            self._keep(chunk)
+            hides = self.hides
+            if hides is None or not hides(chunk):
+                return chunk
 
     async def aclose(self) -> None:
         """Close the library's iterator, as a caller of its `aclose` expects."""

@@ -239,17 +239,37 @@ class _Choice:
 class ChatReducer:
     """Folds the chunks of a streamed chat completion."""
 
-    __slots__ = ("_attributes", "_choices", "_id", "_model", "_usage")
+    __slots__ = ("_attributes", "_choices", "_id", "_model", "_open_texts", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
+        self._open_texts: dict[int, list[str]] = {}  # by index: choices of which all but further text is known
         self._attributes: dict[str, Any] = {}
         self._id: str | None = None
         self._model: str | None = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> None:
-        """Take one chunk."""
+        """Take one chunk.
+
+        Nearly every chunk is one more piece of text. It is read from the models' own dictionaries, which takes a
+        third of the time of asking the models: pydantic sees every attribute that is asked for.
+        """
+        try:
+            fields = chunk.__dict__
+            choices = fields["choices"]
+            if fields["usage"] is None and len(choices) == 1:
+                choice = choices[0].__dict__
+                delta = choice["delta"].__dict__
+                text = delta["content"]
+                if not (text is None or choice["finish_reason"] or delta["tool_calls"] or delta["refusal"]):
+                    self._open_texts[choice["index"]].append(text)
+                    return
+        except (AttributeError, KeyError, TypeError):  # the first chunk of a choice, or a model of another kind
+            pass
+        self._add_any(chunk)
+
+    def _add_any(self, chunk: Any) -> None:
         if self._model is None:
             self._id, self._model = chunk.id or None, chunk.model or None
             self._attributes.update(response_attributes(chunk))
@@ -266,6 +286,8 @@ class ChatReducer:
             if choice.finish_reason is not None:
                 known.finish_reason = choice.finish_reason
                 self._attributes.update(response_attributes(chunk))
+            if known.role is not None and self._model is not None:
+                self._open_texts[choice.index] = known.text
 
     def is_complete(self) -> bool:
         """Tell whether every choice has its finish reason."""

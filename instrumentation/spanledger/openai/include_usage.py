@@ -62,48 +62,25 @@ def remember_refusal(error: BaseException, server: tuple[str | None, int | None]
 
 
 def _is_usage_chunk(chunk: Any) -> bool:
-    """Whether `chunk` is the one that exists only because usage was asked for."""
-    return not chunk.choices and getattr(chunk, "usage", None) is not None
-
-
-def _forget_usage(chunk: Any) -> None:
-    """Take back the `usage: null` that every chunk carries when usage was asked for."""
-    chunk.__pydantic_fields_set__.discard("usage")
+    """Whether `chunk` is the one that exists only because usage was asked for; takes `usage: null` from the others."""
+    try:
+        if chunk.choices:
+            chunk.__pydantic_fields_set__.discard("usage")
+            return False
+        return getattr(chunk, "usage", None) is not None
+    except AttributeError:  # the caller had the chunks parsed into a type of its own
+        return False
 
 
 class UsageHidingObserver(StreamObserver):
     """Observes a stream whose usage chunk the caller did not ask for."""
 
     __slots__ = ()
-
-    def __next__(self) -> Any:
-        chunk = super().__next__()
-        while True:
-            try:
-                if chunk.choices:
-                    _forget_usage(chunk)
-                    return chunk
-                if not _is_usage_chunk(chunk):
-                    return chunk
-            except AttributeError:  # the caller had the chunks parsed into a type of its own
-                return chunk
-            chunk = super().__next__()
+    hides = staticmethod(_is_usage_chunk)
 
 
 class AsyncUsageHidingObserver(AsyncStreamObserver):
     """Observes an async stream whose usage chunk the caller did not ask for."""
 
     __slots__ = ()
-
-    async def __anext__(self) -> Any:
-        chunk = await super().__anext__()
-        while True:
-            try:
-                if chunk.choices:
-                    _forget_usage(chunk)
-                    return chunk
-                if not _is_usage_chunk(chunk):
-                    return chunk
-            except AttributeError:  # see UsageHidingObserver
-                return chunk
-            chunk = await super().__anext__()
+    hides = staticmethod(_is_usage_chunk)
