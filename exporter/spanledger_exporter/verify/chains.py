@@ -6,8 +6,8 @@ Rules
 - The same (chain, seq) with one row hash is a retry and benign; with two it is equivocation.
 - A chain starts at 0, with the genesis hash, and has no gaps; its time does not run backwards.
 - A segment's root, head, times and tenant are computed again from the rows and compared with the log entry.
-- The common path is one tight loop, because it runs a quarter of a million times a second; whatever is not as expected
-  leaves it for `_explain`, which may be slow and says what is wrong.
+- The common path is one tight loop, because every row goes through it; whatever is not as expected leaves it for
+  `_explain`, which may be slow and says what is wrong.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from spanledger_exporter.ledger.merkle import root_of_leaves
 from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, genesis_hash
 from spanledger_exporter.verify.source import PackedRow, RowTuple, pack_row, unpack_row
 from spanledger_exporter.verify.verdict import Findings
+
+_ENV_START = sha256(ENV_LABEL)
 
 
 @dataclass(slots=True)
@@ -56,15 +58,18 @@ class ChainWalk:
         newest = facts.last_time.to_bytes(8, "big")  # big-endian bytes compare like the numbers that they are
         hashes, times, tenants = self._hashes, self._times, self._tenants
         segment_end = self._segment_end()
+        start_env_hash, sha, row_label = _ENV_START.copy, sha256, ROW_LABEL
+        keep_hash, keep_time, keep_tenant = hashes.append, times.append, tenants.add
         count = 0
         for fixed, env, tenant in rows:
             count += 1
-            row_hash, time = fixed[96:], fixed[56:64]
+            time = fixed[56:64]
+            env_hash = start_env_hash()  # going on from the label spares the copy of a kilobyte that joining them takes
+            env_hash.update(env)
+            row_hash = sha(row_label + fixed[:96]).digest()
             if (
-                sha256(ENV_LABEL + env).digest() != fixed[64:96]
-                or sha256(ROW_LABEL + fixed[:96]).digest() != row_hash
-                or fixed[:24] != chain + expected.to_bytes(8, "big")
-                or fixed[24:56] != head
+                fixed[64:] != env_hash.digest() + row_hash
+                or fixed[:56] != chain + expected.to_bytes(8, "big") + head
                 or time < newest
                 or expected == segment_end
             ):
@@ -74,9 +79,9 @@ class ChainWalk:
                 newest, segment_end = facts.last_time.to_bytes(8, "big"), self._segment_end()
                 continue
             expected, head, newest = expected + 1, row_hash, time
-            hashes.append(row_hash)
-            times.append(time)
-            tenants.add(tenant)
+            keep_hash(row_hash)
+            keep_time(time)
+            keep_tenant(tenant)
         self._store(facts, expected - 1, head, int.from_bytes(newest, "big"))
         self.findings.count("integrity", rows=count)
 
