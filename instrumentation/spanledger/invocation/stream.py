@@ -153,7 +153,7 @@ class StreamObserver(_Observation, Iterator[Any]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[Any]:  # noqa: PYI034  # see below why not itself
-        """Read in a generator, which the interpreter resumes several times faster than it calls a `__next__` of ours.
+        """Read in a generator, which the interpreter resumes without a call of ours.
 
         Leaving the loop ends only the generator: the stream can be read on, and its call is still open.
         """
