@@ -33,6 +33,7 @@ INSTRUCTING_ROLES: Final = frozenset({"system", "developer"})
 
 MAX_RECENT_BYTES: Final = 4 * 2**20
 MAX_RECENT_TEXT_BYTES: Final = 256 * 2**10
+ENTRY_BYTES: Final = 1024  # what an entry weighs besides its text: short texts must not be many
 
 Item = dict[str, Any]
 
@@ -64,17 +65,21 @@ class RecentTexts:
         self._known: dict[tuple[str, ...], tuple[Item, Content]] = {}
         self._bytes = 0
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def get(self, key: tuple[str, ...]) -> tuple[Item, Content] | None:
         """Return what was remembered of a text under its kind, role and class."""
         return self._known.get(key)
 
     def remember(self, key: tuple[str, ...], item: Item, content: Content) -> None:
         """Remember one text; a full memory is emptied first."""
-        if self._bytes + content.size > MAX_RECENT_BYTES:
+        size = content.size + ENTRY_BYTES
+        if self._bytes + size > MAX_RECENT_BYTES:
             self._known.clear()
             self._bytes = 0
         if content.size <= MAX_RECENT_TEXT_BYTES:
-            self._bytes += content.size
+            self._bytes += size
             self._known[key] = (dict(item), content)
 
 
