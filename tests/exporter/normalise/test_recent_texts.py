@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from spanledger_exporter.normalise.parts import ENTRY_BYTES, MAX_RECENT_BYTES, ContentPolicy, Parts
 from spanledger_exporter.redact.rules import Redactor, Rule
 
