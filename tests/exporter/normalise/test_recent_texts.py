@@ -30,8 +30,6 @@ def test_role_and_class_are_part_of_what_is_remembered() -> None:
 
 def test_redacted_texts_are_not_remembered() -> None:
     """With rules in force every text is looked at."""
-    import re
-
     policy = ContentPolicy(redactor=Redactor([Rule("host", re.compile("host"))]))
     Parts(policy).messages([MESSAGE])
     assert not policy.is_plain
