@@ -185,9 +185,10 @@ def _settle_unread(exchange: Exchange, call: Call, error: Exception) -> None:
     call.finish(InvocationResult(outcome="success") if arrived is None else exchange.result(arrived))
 
 
-def _fail(exchange: Exchange, call: Call, error: BaseException) -> None:
+def _fail(exchange: Exchange, call: Call, error: BaseException, body: Any = None) -> None:
     """End the call with `error`; an answer that had arrived before was paid for, and is recorded."""
     arrived = getattr(exchange, "arrived", None)
+    arrived = body if arrived is None else arrived
     try:
         partial = None if arrived is None else exchange.result(arrived)
     except Exception as unread:
@@ -203,7 +204,7 @@ def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
             response,
             call,
             lambda call, parsed: _settle(exchange, call, parsed),
-            lambda call, error: _fail(exchange, call, error),
+            lambda call, error, body: _fail(exchange, call, error, body),
             is_stream=exchange.is_stream,
         )
     else:

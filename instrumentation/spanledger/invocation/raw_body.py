@@ -20,28 +20,35 @@ from spanledger.invocation.call import Call
 class BodyTap:
     """Keeps the raw bytes of one HTTP response while its caller reads them."""
 
-    __slots__ = ("_call", "_hooked", "_http_response", "_pieces", "is_whole")
+    __slots__ = ("_call", "_hooked", "_http_response", "_pieces", "is_reading")
 
     def __init__(self, http_response: Any, call: Call) -> None:
         self._http_response = http_response
         self._call = call
         self._pieces: list[bytes] = []
-        self.is_whole = False
+        self.is_reading = False
+        """Whether the caller is waiting for bytes: an end or an exception is then the server's or the network's."""
         self._hooked = vars(http_response)
         self._hooked["iter_raw"] = self._iter_raw
         self._hooked["aiter_raw"] = self._aiter_raw
 
     def _iter_raw(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        self.is_reading = True
         for piece in type(self._http_response).iter_raw(self._http_response, *args, **kwargs):
             self._keep(piece)
+            self.is_reading = False
             yield piece
+            self.is_reading = True
 
     async def _aiter_raw(self, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
         inner = type(self._http_response).aiter_raw(self._http_response, *args, **kwargs)
+        self.is_reading = True
         async with contextlib.aclosing(inner):
             async for piece in inner:
                 self._keep(piece)
+                self.is_reading = False
                 yield piece
+                self.is_reading = True
 
     def _keep(self, piece: bytes) -> None:
         if self._call.first_chunk_s is None:
@@ -52,6 +59,15 @@ class BodyTap:
         """Stop keeping: the library parses the response, or it is closed."""
         self._hooked.pop("iter_raw", None)
         self._hooked.pop("aiter_raw", None)
+
+    def body(self) -> Any:
+        """Return the JSON of a body that the library has read; None where there is none."""
+        if getattr(self._http_response, "_content", None) is None:
+            return None
+        try:
+            return read_body(self._http_response)
+        except ValueError:  # an answer that is no JSON, of which the library has made what it could
+            return None
 
     def twin(self, response: Any, kind: Any) -> Any:
         """Return a raw response like `response`, of the library's class `kind`, whose body is what was kept.

@@ -20,13 +20,13 @@ from spanledger.invocation.call import Call, failed
 from spanledger.invocation.faults import report_once
 from spanledger.invocation.raw_body import BodyTap, parsed_stream, read_body
 from spanledger.invocation.stream import hook_close
-from spanledger_semconv.invocation import InvocationResult
+from spanledger_semconv.invocation import InvocationResult, Outcome
 
 Settle = Callable[[Call, Any], None]
 """Ends the call with a parsed response, or has a parsed stream end it."""
 
-Fail = Callable[[Call, BaseException], None]
-"""Ends the call with an exception that parsing raised, and with what had arrived until then."""
+Fail = Callable[[Call, BaseException, Any], None]
+"""Ends the call with an exception that parsing raised, and with the body that had arrived until then, or None."""
 
 
 _WATCHER = "_spanledger_watcher"
@@ -64,7 +64,7 @@ class _ParseWatcher:
         try:
             parsed = library_parse()
         except BaseException as error:
-            self._fail(self._call, error)
+            self._fail(self._call, error, self._body())
             raise
         self._take(parsed, is_read=is_read)
         return parsed
@@ -74,7 +74,7 @@ class _ParseWatcher:
         try:
             parsed = await library_parse()
         except BaseException as error:
-            self._fail(self._call, error)
+            self._fail(self._call, error, self._body())
             raise
         self._take(parsed, is_read=is_read)
         return parsed
@@ -88,7 +88,11 @@ class _ParseWatcher:
     def _take(self, parsed: Any, *, is_read: bool) -> None:
         self._remove_hooks()
         if not is_read and self._call.is_open:
-            self._settle(self._call, parsed)
+            body = self._body()  # what the caller had it parsed into may be any type: see `parse(to=…)`
+            self._settle(self._call, parsed if body is None else body)
+
+    def _body(self) -> Any:
+        return None if self._is_stream else self._tap.body()
 
     def closed(self) -> None:
         """End the call: the caller closed the response without parsing it."""
@@ -105,8 +109,11 @@ class _ParseWatcher:
         twin = None if response is None else self._tap.twin(response, type(response).__bases__[0])
         if twin is not None and self._is_settled_by(twin):
             return
-        result = InvocationResult(outcome="cancelled", time_to_first_chunk_s=self._call.first_chunk_s)
-        self._call.finish(result if error is None else failed(error, result, by_caller=True))
+        # Read to its end and still not readable: half a document, which nobody cancelled.
+        is_reading = self._tap.is_reading
+        outcome: Outcome = "incomplete" if is_reading else "cancelled"
+        result = InvocationResult(outcome=outcome, time_to_first_chunk_s=self._call.first_chunk_s)
+        self._call.finish(result if error is None else failed(error, result, by_caller=not is_reading))
 
     def _is_settled_by(self, twin: Any) -> bool:
         """Tell whether what the caller had read is enough to be read by us."""
@@ -116,8 +123,11 @@ class _ParseWatcher:
                 return True
             stream = parsed_stream(twin)
             self._settle(self._call, stream)
-            stream._iterator.replay(self._handled)  # noqa: SLF001  # where the settling has put the observer
-        except Exception as error:  # half a JSON document, a cut compressed body: nobody can read it
+            observer = stream._iterator  # noqa: SLF001  # where the settling has put the observer
+            observer.replay(self._handled, is_reading=self._tap.is_reading)
+        except ValueError:  # half a JSON document: nobody can read it
+            return False
+        except Exception as error:  # a cut compressed body, for example
             report_once("read a raw response", error)
             return False
         return True

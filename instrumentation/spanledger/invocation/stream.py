@@ -103,10 +103,11 @@ class _Observation:
         else:
             self._end(lambda: failed(error, self._result_so_far(), by_caller=True))
 
-    def replay(self, handled: BaseException | None) -> None:
+    def replay(self, handled: BaseException | None, *, is_reading: bool) -> None:
         """Read a stream whose bytes are all in memory, and end the call with what was in it.
 
-        `handled` is what the caller was handling anyway when the response came.
+        `handled` is what the caller was handling anyway when the response came. `is_reading` says that the caller was
+        waiting for bytes when they ended, so that nobody closed anything.
         """
         self._handled = handled
         try:
@@ -114,7 +115,13 @@ class _Observation:
                 self._keep(chunk)
         except Exception as error:  # an error event of the provider, which the caller saw as text
             self.broke(error)
-        self.closed()
+        error_below = sys.exc_info()[1]
+        if not is_reading:
+            self.closed()
+        elif error_below is None or error_below is handled:
+            self.drained()
+        else:
+            self.broke(error_below)
 
     def _end(self, build: Callable[[], InvocationResult]) -> None:
         call = self._call
