@@ -3,7 +3,8 @@
 Rules
 - An explicit `spanledger.event.type` wins; then the operation's name; then what the attributes show.
 - An operation that this table does not know is a model call when it names a model, else a plain span.
-- Reading a stored response again (`fetch_response`) is a plain span: counting it as a call would bill it twice.
+- Reading a stored response again (`fetch_response`), or stopping one that is still made (`cancel_response`), is a plain
+  span: counting it as a call would bill it twice.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
     "search_memory": "memory",
     "delete_memory": "memory",
     "fetch_response": "span",
+    "cancel_response": "span",
     "create_agent": "span",
     "plan": "span",
 }

@@ -101,13 +101,15 @@ class Fields(dict[str, Any]):
 
 
 def read_body(http_response: Any) -> Any:
-    """Return the JSON of a whole body.
+    """Return the JSON of a whole body, or its text where it is of another type (a transcription as subtitles).
 
     The library's own `parse` is left to the caller: it runs the caller's code, and remembers its result.
     """
+    headers = http_response.headers
+    if "json" not in headers.get("content-type", "json"):
+        return http_response.text
     body = json.loads(http_response.content, object_hook=Fields)
     if isinstance(body, Fields):
-        headers = http_response.headers
         body["_request_id"] = headers.get("request-id") or headers.get("x-request-id")
     return body
 

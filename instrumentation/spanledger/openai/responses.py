@@ -38,6 +38,7 @@ _API_TYPE = "responses"
 _INSTRUCTION_ROLES = frozenset({"system", "developer"})
 _SERVED_MODEL_HEADER = "x-ms-served-model"
 _TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_UNFINISHED = frozenset({"queued", "in_progress"})
 _ITEM_EVENTS = frozenset({"response.output_item.added", "response.output_item.done"})
 
 
@@ -171,6 +172,9 @@ def _response_attributes(response: Any) -> dict[str, Any]:
     tier = getattr(response, "service_tier", None)
     if tier is not None:
         attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier
+    status = getattr(response, "status", None)
+    if status in _UNFINISHED:  # made in the background: its tokens are not spent yet
+        attributes[names.GEN_AI_RESPONSE_STATUS] = status
     if has_compaction(getattr(response, "output", None)):
         attributes[names.GEN_AI_CONVERSATION_COMPACTED] = True
     return attributes
@@ -250,6 +254,8 @@ class ResponseReducer:
 class FetchExchange:
     """A stored response that is fetched or cancelled: no inference, so no tokens are counted again."""
 
+    operation = "fetch_response"
+
     sync_observer = StreamObserver
     async_observer = AsyncStreamObserver
 
@@ -265,7 +271,7 @@ class FetchExchange:
         self.arguments = arguments
         self.is_stream = bool(given(arguments, "stream"))
         self.request = InvocationRequest(
-            operation="fetch_response", provider=provider, attributes=attributes, call_site=site
+            operation=self.operation, provider=provider, attributes=attributes, call_site=site
         )
 
     def result(self, response: Any) -> InvocationResult:
@@ -286,6 +292,21 @@ def open_fetch(
     """Describe one fetch; without an id, which the SDK refuses, there is nothing to describe."""
     response_id = args[0] if args else arguments.get("response_id")
     return FetchExchange(resource, response_id, arguments, site) if isinstance(response_id, str) else None
+
+
+class CancelExchange(FetchExchange):
+    """A response that is made in the background, and is stopped."""
+
+    __slots__ = ()
+    operation = "cancel_response"
+
+
+def open_cancel(
+    resource: Any, args: tuple[Any, ...], arguments: dict[str, Any], site: CallSite | None
+) -> CancelExchange | None:
+    """Describe one cancellation, as `open_fetch` does."""
+    response_id = args[0] if args else arguments.get("response_id")
+    return CancelExchange(resource, response_id, arguments, site) if isinstance(response_id, str) else None
 
 
 def fetch_result(response: Any, outcome: Outcome) -> InvocationResult:

@@ -49,6 +49,31 @@ def responses_usage(usage: Any, output: Any = None) -> Usage | None:
     )
 
 
+def generated_usage(usage: Any) -> Usage | None:
+    """Read the usage of images, transcriptions and decisions, which tell modalities apart.
+
+    Audio that is billed by the second has none.
+    """
+    if field(usage, "input_tokens") is None and field(usage, "output_tokens") is None:
+        return None
+    given_in = field(usage, "input_tokens_details") or field(usage, "input_token_details")
+    given_out = field(usage, "output_tokens_details")
+    return Usage(
+        input_tokens=field(usage, "input_tokens"),
+        output_tokens=field(usage, "output_tokens"),
+        cache_read=field(given_in, "cached_tokens"),
+        cache_write=field(given_in, "cache_write_tokens"),
+        reasoning=field(given_out, "reasoning_tokens"),
+        other=_counts(
+            input_text=field(given_in, "text_tokens"),
+            input_image=field(given_in, "image_tokens"),
+            input_audio=field(given_in, "audio_tokens"),
+            output_text=field(given_out, "text_tokens"),
+            output_image=field(given_out, "image_tokens"),
+        ),
+    )
+
+
 def _calls(output: Any, kind: str) -> int:
     return sum(field(item, "type") == kind for item in output or ())
 
