@@ -201,7 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() == "multipart/form-data":
             arguments |= self._form(body)
             body = b""
-        self._execute(arguments.get("query", "").encode() + body, arguments)
+        statement = arguments.get("query", "").encode()
+        self._execute(statement + (b"\n" if statement.endswith(b"FORMAT Native") else b"") + body, arguments)
 
     def _execute(self, body: bytes, arguments: dict[str, str]) -> None:
         fault = self.faults.take(body)
@@ -244,10 +245,10 @@ class _Handler(BaseHTTPRequestHandler):
             body = b"".join(iter(self._chunk, b""))
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.headers.get("Content-Encoding") == "lz4":
-            import lz4.frame  # type: ignore[import-untyped]
+        if encoding := self.headers.get("Content-Encoding"):
+            from clickhouse_connect.driver._backend.chdb_backend import _decompress
 
-            return bytes(lz4.frame.decompress(body))
+            return bytes(_decompress(body, encoding))
         return body
 
     def _chunk(self) -> bytes:

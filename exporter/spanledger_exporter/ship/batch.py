@@ -1,4 +1,4 @@
-"""Cutting a chain's frames into batches. Pure: frames in, batches out.
+"""Cutting what a chain's spool holds into batches. Pure: runs in, batches out.
 
 Rules
 - A batch ends behind a row or behind damage, never between a content and the row that refers to it.
@@ -8,26 +8,26 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.ledger.row import Row
-from spanledger_exporter.spool.reader import Damage, Frame, Position
+from spanledger_exporter.spool.fields import ContentFields, RowFields
+from spanledger_exporter.spool.reader import Damage, Position, Run
 
 MAX_ROWS = 10_000
 MAX_BYTES = 32 * 2**20
 
-TenantContent = tuple[str, Content]
+TenantContent = tuple[str, ContentFields]
 
 
 @dataclass(slots=True)
 class Batch:
     """Consecutive frames of one chain from `start` to `end`."""
 
+    chain_id: bytes
     start: Position
     end: Position
-    rows: list[Row] = field(default_factory=list[Row])
+    rows: list[RowFields] = field(default_factory=list[RowFields])
     contents: list[TenantContent] = field(default_factory=list[TenantContent])
     damages: list[Damage] = field(default_factory=list[Damage])
     size_bytes: int = 0
@@ -38,59 +38,64 @@ class Batch:
         return self.start == self.end
 
 
-def batch_token(rows: list[Row]) -> str:
+def batch_token(chain_id: bytes, rows: Sequence[RowFields]) -> str:
     """Return the deduplication token of consecutive rows of one chain: `chain:first-last:head`."""
     first, last = rows[0], rows[-1]
-    return f"{last.chain_id.hex()}:{first.seq}-{last.seq}:{last.row_hash.hex()}"
+    return f"{chain_id.hex()}:{first.seq}-{last.seq}:{last.row_hash.hex()}"
 
 
 def cut_batches(
-    frames: Iterable[Frame],
+    runs: Iterable[Run],
     *,
+    chain_id: bytes,
     start: Position,
     is_ended: bool,
     until: Position | None = None,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Yield the batches of `frames`, the last one perhaps not full.
+    """Yield the batches of `runs`, the last one perhaps not full.
 
     `until` is the end of a batch that was cut before: the first batch then ends there, full or not.
     `is_ended` says that nothing will be appended any more: contents without a row are then shipped too.
     """
-    batch, waiting = Batch(start, start), list[Content]()
-    end, tenant = start, ""
-    for frame in frames:
-        record, end = frame.record, frame.end
-        if isinstance(record, Content):
-            waiting.append(record)
-            continue
-        if isinstance(record, Row):
-            tenant = record.tenant
-            batch.rows.append(record)
-            batch.size_bytes += len(record.env)
-        else:
-            batch.damages.append(record)
-        if waiting:
-            _take(batch, waiting, tenant)
-            waiting = []
-        batch.end = end
-        if _is_full(batch, until, max_rows, max_bytes):
-            yield batch
-            batch, until = Batch(end, end), None
+    batch, waiting = Batch(chain_id, start, start), list[ContentFields]()
+    taken = last = (start.file, start.offset)  # positions are made where a batch ends: there are a million frames
+    tenant = ""
+    for run in runs:
+        for record, offset in run.records:
+            if isinstance(record, ContentFields):
+                waiting.append(record)
+                continue
+            if isinstance(record, RowFields):
+                tenant = record.tenant
+                batch.rows.append(record)
+                batch.size_bytes += len(record.env)
+            else:
+                batch.damages.append(record)
+            if waiting:
+                _take(batch, waiting, tenant)
+                waiting = []
+            taken = (run.file, offset)
+            if _is_full(batch, taken, until, max_rows, max_bytes):
+                batch.end = Position(*taken)
+                yield batch
+                batch, until = Batch(chain_id, batch.end, batch.end), None
+        last = (run.file, run.records[-1][1])
     if waiting and is_ended:
         _take(batch, waiting, tenant)
-        batch.end = end
+        taken = last
+    batch.end = Position(*taken)
     if not batch.is_empty:
         yield batch
 
 
-def _take(batch: Batch, waiting: list[Content], tenant: str) -> None:
+def _take(batch: Batch, waiting: list[ContentFields], tenant: str) -> None:
     batch.contents += [(tenant, content) for content in waiting]
     batch.size_bytes += sum(content.size for content in waiting)
 
 
-def _is_full(batch: Batch, until: Position | None, max_rows: int, max_bytes: int) -> bool:
+def _is_full(batch: Batch, taken: tuple[int, int], until: Position | None, max_rows: int, max_bytes: int) -> bool:
     if until is not None:
-        return batch.end >= until
+        return taken >= (until.file, until.offset)
     return len(batch.rows) >= max_rows or batch.size_bytes >= max_bytes

@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
 from spanledger_exporter.ship.delivery import Delivered, deliver
 from spanledger_exporter.ship.read_ahead import read_ahead
+from spanledger_exporter.spool.fields import RowFields
 from spanledger_exporter.spool.reader import ChainSpool
 from spanledger_exporter.store.connection import Store
 
@@ -51,8 +51,8 @@ class Shipped:
         self.dead_letters += delivered.dead_letters
         self.damages += len(batch.damages)
         self.batches += 1
-        self.chains.update(row.chain_id for row in batch.rows[:1])
         if batch.rows:
+            self.chains.add(batch.chain_id)
             self.lag_s = max(0.0, (time.time_ns() - batch.rows[-1].time_ns) / 1e9)
 
     def merge(self, part: Shipped) -> None:
@@ -100,7 +100,8 @@ class ChainShipper:
     def _batches(self, cursor: Cursor) -> Iterator[Batch]:
         is_ended = not self.chain.is_live  # asked before the bytes are read, as the reader does
         return cut_batches(
-            self.chain.read(cursor.position),
+            self.chain.read_runs(cursor.position),
+            chain_id=self.chain.chain_id,
             start=cursor.position,
             is_ended=is_ended,
             until=cursor.pending.end if cursor.pending else None,
@@ -139,7 +140,7 @@ def _pending(batch: Batch, cursor: Cursor) -> Pending:
 
 
 def _advanced(cursor: Cursor, batch: Batch, delivered: Delivered) -> Cursor:
-    last: Row | None = batch.rows[-1] if batch.rows else None
+    last: RowFields | None = batch.rows[-1] if batch.rows else None
     files = dict(cursor.files)
     seq = last.seq if last else cursor.seq
     for file in range(cursor.position.file, batch.end.file):

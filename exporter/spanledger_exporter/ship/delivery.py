@@ -11,22 +11,23 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from spanledger_exporter.errors import StoreError, StoreRefusedError
-from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import Batch, TenantContent, batch_token
+from spanledger_exporter.spool.fields import RowFields
 from spanledger_exporter.store.connection import Store
-from spanledger_exporter.store.tables import CONTENT_COLUMNS, ROW_COLUMNS
+from spanledger_exporter.store.native import NativeBlock, fixed, integers, native_block, read_text, strings, words
 
-REFS_PER_QUERY = 3_000
+REFS_PER_QUERY = 10_000
+"""The engine reads a granule for each reference, and from some number on all of them, once: few large questions."""
+
+CHAINS_PER_QUERY = 6_000
 """Their hex has to fit into one statement (256 kB)."""
-
-CHAINS_PER_QUERY = 2 * REFS_PER_QUERY
 
 _Item = TypeVar("_Item")
 
@@ -48,10 +49,10 @@ def deliver(store: Store, batch: Batch, *, alarms: Alarms, ask_first: bool) -> D
     """
     delivered = Delivered()
     _deliver_contents(store, batch, alarms, delivered)
-    rows = _missing_rows(store, batch.rows) if ask_first else batch.rows
-    _deliver_rows(store, rows, alarms, delivered)
+    rows = _missing_rows(store, batch.chain_id, batch.rows) if ask_first else batch.rows
+    _deliver_rows(store, batch.chain_id, rows, alarms, delivered)
     if ask_first and rows:
-        _insist(store, rows, delivered)
+        _insist(store, batch.chain_id, rows, delivered)
     return delivered
 
 
@@ -60,14 +61,14 @@ def _deliver_contents(store: Store, batch: Batch, alarms: Alarms, delivered: Del
     if not missing:
         return
     # An erased content may have to be stored again: the token belongs to the batch as well as to what is inserted.
-    prefix = batch_token(batch.rows) if batch.rows else str(batch.end)
+    prefix = batch_token(batch.chain_id, batch.rows) if batch.rows else str(batch.end)
 
     def insert(items: Sequence[TenantContent]) -> None:
         digest = sha256(b"".join(content.ref for _, content in items)).hexdigest()
-        store.insert("content", CONTENT_COLUMNS, list(map(_content_values, items)), token=f"{prefix}:{digest}")
+        store.insert_block("content", content_block(items), token=f"{prefix}:{digest}")
 
     for (tenant, content), reason in _insert_divided(missing, insert):
-        alarms.dead_content(tenant, content, reason)
+        alarms.dead_content(tenant, content.content(), reason)
         delivered.dead_letters += 1
     delivered.contents += len(missing)
 
@@ -81,11 +82,21 @@ def _missing_contents(store: Store, contents: Sequence[TenantContent]) -> list[T
     return list(by_key.values())
 
 
-def _stored_contents(store: Store, refs: Sequence[bytes]) -> list[tuple[str, bytes]]:
-    found = store.query(
-        f"SELECT tenant, ref FROM {store.database}.content WHERE ref IN ({_split(b''.join(refs), 32, len(refs))})"
+def _stored_contents(store: Store, refs: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    found = store.query_bytes(
+        "SELECT ref, toString(tenant) "
+        f"FROM {store.database}.content WHERE ref IN ({_split(b''.join(refs), 32, len(refs))})"
     )
-    return [(tenant, ref) for tenant, ref in found]
+    offset = 0
+    try:
+        while offset < len(found):
+            ref = found[offset : offset + 32]
+            tenant, offset = read_text(found, offset + 32)
+            yield tenant.decode(), ref
+    except (IndexError, UnicodeDecodeError) as error:
+        raise StoreError(f"expected references and tenants from {store.name}, got bytes that do not parse") from error
+    if offset != len(found):
+        raise StoreError(f"expected {offset} bytes of references from {store.name}, got {len(found)}")
 
 
 def _split(joined: bytes, size: int, count: int) -> str:
@@ -96,15 +107,36 @@ def _split(joined: bytes, size: int, count: int) -> str:
     )
 
 
-def _content_values(item: TenantContent) -> Sequence[Any]:
-    tenant, content = item
-    return tenant, content.ref, content.content_class, content.media, content.size, content.data, content.key_id
+def content_block(items: Sequence[TenantContent]) -> NativeBlock:
+    """Return contents as what `content` takes; each has its data."""
+    tenants, contents = zip(*items, strict=True)
+    refs, classes, media, sizes, data, key_ids = zip(*contents, strict=True)
+    columns = (
+        words("tenant", tenants),
+        fixed("ref", 32, refs),
+        words("class", classes),
+        words("media", media),
+        integers("size", sizes),
+        strings("data", data),
+        words("key_id", key_ids),
+    )
+    return native_block(columns, len(items))
 
 
-def _row_values(row: Row) -> Sequence[Any]:
-    return (
-        row.tenant, row.chain_id, row.seq, row.prev_hash, row.time_ns, row.env, row.env_hash, row.row_hash,
-    )  # fmt: skip
+def row_block(chain_id: bytes, rows: Sequence[RowFields]) -> NativeBlock:
+    """Return rows of one chain as what `rows` takes; everything else is filled by the engine."""
+    seqs, times, prev_hashes, env_hashes, row_hashes, tenants, envs = zip(*rows, strict=True)
+    columns = (
+        words("tenant", tenants),
+        fixed("chain_id", 16, [chain_id] * len(rows)),
+        integers("seq", seqs),
+        fixed("prev_hash", 32, prev_hashes),
+        integers("time_ns", times),
+        strings("env", envs),
+        fixed("env_hash", 32, env_hashes),
+        fixed("row_hash", 32, row_hashes),
+    )
+    return native_block(columns, len(rows))
 
 
 def stored_heads(store: Store, chain_ids: Sequence[bytes]) -> dict[bytes, int]:
@@ -120,44 +152,42 @@ def stored_heads(store: Store, chain_ids: Sequence[bytes]) -> dict[bytes, int]:
     return heads
 
 
-def _missing_rows(store: Store, rows: list[Row]) -> list[Row]:
+def _missing_rows(store: Store, chain_id: bytes, rows: Sequence[RowFields]) -> list[RowFields]:
     if not rows:
         return []
     stored = store.query(
         f"SELECT seq, row_hash FROM {store.database}.rows "
         "WHERE chain_id = unhex({chain:String}) AND seq BETWEEN {first:UInt64} AND {last:UInt64}",
-        {
-            "chain": rows[0].chain_id.hex(),
-            "first": min(row.seq for row in rows),
-            "last": max(row.seq for row in rows),
-        },
+        {"chain": chain_id.hex(), "first": min(row.seq for row in rows), "last": max(row.seq for row in rows)},
     )
     present = set(stored)
     return [row for row in rows if (row.seq, row.row_hash) not in present]
 
 
-def _deliver_rows(store: Store, rows: list[Row], alarms: Alarms, delivered: Delivered) -> None:
+def _deliver_rows(
+    store: Store, chain_id: bytes, rows: Sequence[RowFields], alarms: Alarms, delivered: Delivered
+) -> None:
     if not rows:
         return
 
-    def insert(items: Sequence[Row]) -> None:
-        store.insert("rows", ROW_COLUMNS, list(map(_row_values, items)), token=batch_token(list(items)))
+    def insert(items: Sequence[RowFields]) -> None:
+        store.insert_block("rows", row_block(chain_id, items), token=batch_token(chain_id, items))
 
     refused = _insert_divided(rows, insert)
     for row, reason in refused:
-        if alarms.is_own(row.chain_id):
+        if alarms.is_own(chain_id):
             raise StoreError(f"expected {store.name} to accept the shipper's own row {row.seq}, got: {reason}")
-        alarms.dead_row(row, reason)
+        alarms.dead_row(row.in_chain(chain_id), reason)
         delivered.dead_rows.append(row.seq)
         delivered.dead_letters += 1
     delivered.rows += len(rows) - len(refused)
 
 
-def _insist(store: Store, rows: list[Row], delivered: Delivered) -> None:
+def _insist(store: Store, chain_id: bytes, rows: Sequence[RowFields], delivered: Delivered) -> None:
     """Insert again what an old token made the engine ignore: rows it had once, and lost since."""
-    if delivered.dead_letters == 0 and (lost := _missing_rows(store, rows)):
-        store.insert("rows", ROW_COLUMNS, list(map(_row_values, lost)), token=f"{batch_token(lost)}:again")
-        if _missing_rows(store, lost):
+    if delivered.dead_letters == 0 and (lost := _missing_rows(store, chain_id, rows)):
+        store.insert_block("rows", row_block(chain_id, lost), token=f"{batch_token(chain_id, lost)}:again")
+        if _missing_rows(store, chain_id, lost):
             raise StoreError(f"expected {store.name} to have the rows it confirmed, got {len(lost)} of them missing")
 
 

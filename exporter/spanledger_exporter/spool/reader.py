@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from zlib import crc32
 
 from spanledger_exporter.errors import SpoolError
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ledger.row import Row
+from spanledger_exporter.spool.fields import ContentFields, RowFields, frame_fields
 from spanledger_exporter.spool.format import (
     FRAME_HEAD_BYTES,
     FRAME_TYPES,
@@ -33,6 +37,7 @@ from spanledger_exporter.spool.format import (
 from spanledger_exporter.spool.writer import LOCK_NAME, SUFFIX, file_name
 
 BLOCK_BYTES = 1 << 20
+_FRAME_HEAD: Final = struct.Struct(">II")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,6 +67,18 @@ class Frame:
     record: Row | Content | Damage
     position: Position
     end: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive things of one file in their plain form, each with the offset where the next one starts."""
+
+    file: int
+    records: list[tuple[RowFields | ContentFields | Damage, int]]
+
+
+_Piece = tuple[bytes | Damage, int]
+"""An intact frame or damage, and where it ends in its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +130,21 @@ class ChainSpool:
 
     def read(self, cursor: Position = START) -> Iterator[Frame]:
         """Yield the frames from `cursor` on, up to what is complete now."""
+        for reader, offset in self._readers(cursor):
+            yield from reader.frames(offset)
+
+    def read_runs(self, cursor: Position = START) -> Iterator[Run]:
+        """Yield what `read` does, many at a time and as plain tuples: several times as fast."""
+        for reader, offset in self._readers(cursor):
+            yield from reader.runs(offset)
+
+    def _readers(self, cursor: Position) -> Iterator[tuple[_FileReader, int]]:
         is_live = self.is_live
         files = self.files()
         for file in files:
-            if file < cursor.file:
-                continue
-            start = cursor.offset if file == cursor.file else 0
-            may_grow = is_live and file == files[-1]
-            yield from _FileReader(self, file, may_grow=may_grow).frames(start)
+            if file >= cursor.file:
+                may_grow = is_live and file == files[-1]
+                yield _FileReader(self, file, may_grow=may_grow), cursor.offset if file == cursor.file else 0
 
 
 def chains(spool_directory: Path) -> list[ChainSpool]:
@@ -146,14 +170,29 @@ class _FileReader:
         self.base = 0  # file offset of buffer[0]
 
     def frames(self, offset: int) -> Iterator[Frame]:
-        with self.chain.path(self.file).open("rb", buffering=0) as stream:
-            self.stream = stream
-            if offset == 0:
-                damage = self._header_damage()
-                if damage is not None:
-                    yield damage
-                offset = HEADER_BYTES
-            yield from self._walk(offset)
+        for pieces in self._pieces(offset):
+            for piece, end in pieces:
+                yield self._frame(piece, end)
+
+    def runs(self, offset: int) -> Iterator[Run]:
+        for pieces in self._pieces(offset):
+            yield Run(self.file, [(self._fields(piece, end), end) for piece, end in pieces])
+
+    def _frame(self, piece: bytes | Damage, end: int) -> Frame:
+        start = end - (piece.length if isinstance(piece, Damage) else len(piece))
+        try:
+            record = piece if isinstance(piece, Damage) else parse_frame(piece, chain_id=self.chain.chain_id)
+        except SpoolError as error:
+            record = self._damage(start, end - start, str(error))
+        return Frame(record, Position(self.file, start), Position(self.file, end))
+
+    def _fields(self, piece: bytes | Damage, end: int) -> RowFields | ContentFields | Damage:
+        if isinstance(piece, Damage):
+            return piece
+        try:
+            return frame_fields(piece)
+        except SpoolError as error:
+            return self._damage(end - len(piece), len(piece), str(error))
 
     def last_row(self) -> Row | None:
         with self.chain.path(self.file).open("rb", buffering=0) as stream:
@@ -176,9 +215,51 @@ class _FileReader:
             if head[-1] == ROW_TYPE:
                 last = offset
             offset = end
-        return None if last < 0 else self._frame_at(last, self._bytes(last, FRAME_HEAD_BYTES))
+        data = None if last < 0 else self._intact_frame(last, self._bytes(last, FRAME_HEAD_BYTES))
+        return None if data is None else self._frame(data, last + len(data))
 
-    def _header_damage(self) -> Frame | None:
+    def _pieces(self, offset: int) -> Iterator[list[_Piece]]:
+        """Yield what lies in the file from `offset` on, block by block."""
+        with self.chain.path(self.file).open("rb", buffering=0) as stream:
+            self.stream = stream
+            if offset == 0:
+                damage = self._header_damage()
+                if damage is not None:
+                    yield [(damage, damage.length)]
+                offset = HEADER_BYTES
+            while pieces := self._block(offset) or self._behind_block(offset):
+                yield pieces
+                offset = pieces[-1][1]
+
+    def _block(self, offset: int) -> list[_Piece]:
+        """Return the intact frames that lie whole in one block, up to the first that does not."""
+        block = self._bytes(offset, BLOCK_BYTES)
+        view, size = memoryview(block), len(block)
+        pieces: list[_Piece] = []
+        start = 0
+        while start + FRAME_HEAD_BYTES < size:
+            length, checksum = _FRAME_HEAD.unpack_from(block, start)
+            end = start + FRAME_HEAD_BYTES + length
+            if end > size or block[start + FRAME_HEAD_BYTES] not in FRAME_TYPES:
+                break
+            if crc32(view[start + FRAME_HEAD_BYTES : end], crc32(view[start : start + 4])) != checksum:
+                break
+            pieces.append((block[start:end], offset + end))
+            start = end
+        return pieces
+
+    def _behind_block(self, offset: int) -> list[_Piece]:
+        """Return the one thing at `offset` that is no small intact frame, a large one or damage; nothing at the end."""
+        head = self._bytes(offset, FRAME_HEAD_BYTES)
+        if not head:
+            return []
+        data = self._intact_frame(offset, head)
+        if data is not None:
+            return [(data, offset + len(data))]
+        damage = self._resynchronise(offset)
+        return [] if damage is None else [(damage, offset + damage.length)]
+
+    def _header_damage(self) -> Damage | None:
         header = self._bytes(0, HEADER_BYTES)
         if len(header) < HEADER_BYTES and self.may_grow:
             return None
@@ -190,33 +271,14 @@ class _FileReader:
             return self._damage(0, HEADER_BYTES, f"the header is that of chain {found[0].hex()} file {found[1]}")
         return None
 
-    def _walk(self, offset: int) -> Iterator[Frame]:
-        while True:
-            head = self._bytes(offset, FRAME_HEAD_BYTES)
-            if not head:
-                return
-            frame = self._frame_at(offset, head)
-            if frame is None:
-                frame = self._resynchronise(offset)
-                if frame is None:
-                    return
-            yield frame
-            offset = frame.end.offset
-
-    def _frame_at(self, offset: int, head: bytes) -> Frame | None:
+    def _intact_frame(self, offset: int, head: bytes) -> bytes | None:
         if len(head) < FRAME_HEAD_BYTES:
             return None
         length = frame_length(head, 0)
         data = self._bytes(offset, length)
-        if len(data) < length or not is_intact(data, 0, length):
-            return None
-        try:
-            record = parse_frame(data, chain_id=self.chain.chain_id)
-        except SpoolError as error:
-            return self._damage(offset, length, str(error))
-        return Frame(record, Position(self.file, offset), Position(self.file, offset + length))
+        return data if len(data) == length and is_intact(data, 0, length) else None
 
-    def _resynchronise(self, offset: int) -> Frame | None:
+    def _resynchronise(self, offset: int) -> Damage | None:
         """Find the next intact frame behind damaged bytes; `None` where the bytes may still be on their way."""
         rest = self._rest(offset)
         for start in range(1, len(rest) - FRAME_HEAD_BYTES):
@@ -228,9 +290,8 @@ class _FileReader:
         is_torn = len(rest) < FRAME_HEAD_BYTES or frame_length(rest, 0) > len(rest)
         return self._damage(offset, len(rest), "torn append" if is_torn else "checksum does not match")
 
-    def _damage(self, offset: int, length: int, reason: str) -> Frame:
-        position = Position(self.file, offset)
-        return Frame(Damage(position, length, reason), position, Position(self.file, offset + length))
+    def _damage(self, offset: int, length: int, reason: str) -> Damage:
+        return Damage(Position(self.file, offset), length, reason)
 
     def _bytes(self, offset: int, count: int) -> bytes:
         """Return up to `count` bytes at `offset`; fewer at the end of the file."""

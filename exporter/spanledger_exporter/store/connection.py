@@ -24,6 +24,7 @@ from typing import Any, Literal, Self
 
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.compression import get_compressor
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
 from spanledger_exporter.config import Settings
@@ -32,9 +33,13 @@ from spanledger_exporter.store.address import DEFAULT_DATABASE, ServerAddress, p
 from spanledger_exporter.store.attachment import Attachment
 from spanledger_exporter.store.lease import Lease, lock_path, read_holder
 from spanledger_exporter.store.links import remove_followed_links, remove_links
+from spanledger_exporter.store.native import NativeBlock
 
 EMBEDDED_CONFIGURATION = Path(__file__).with_name("embedded.xml")
 WAIT_S = 10.0
+
+MAX_STATEMENT_BYTES = 4 * 2**20
+"""What a statement of ours may be long; ClickHouse's own limit of 256 kB is 4,000 references."""
 
 Role = Literal["owner", "reader"]
 
@@ -68,6 +73,7 @@ class Store:
         is_embedded: bool,
         is_read_only: bool = False,
         release: Callable[[], None] | None = None,
+        compression: str = "",
     ) -> None:
         self.database = database
         self.name = name
@@ -75,6 +81,7 @@ class Store:
         self.is_read_only = is_read_only
         self._connect = connect
         self._release = release
+        self._compression = compression
         self._client: Client | None = None
         self._types: dict[tuple[str, tuple[str, ...]], Sequence[ClickHouseType]] = {}
         try:
@@ -143,7 +150,7 @@ class Store:
         """Insert `rows` in one block; the same `token` twice is stored once. Returns when the engine has them."""
         if not rows:
             return
-        settings: dict[str, Any] = {"async_insert": 0, "max_insert_block_size": max(len(rows), 1_048_576)}
+        settings = _inserting(len(rows))
         if token is not None:
             settings["insert_deduplication_token"] = token
         with self._translated():
@@ -160,6 +167,22 @@ class Store:
             )
             client.data_insert(context)
             self._types[place] = context.column_types
+
+    def insert_block(self, table: str, block: NativeBlock, *, token: str) -> None:
+        """Insert a block whose bytes are ready; the same `token` twice is stored once. Returns when it is stored."""
+        settings = {**_inserting(block.rows), "insert_deduplication_token": token}
+        place = f"`{self.database}`.`{table}`"
+        with self._translated():
+            body = _compressed(block.body, self._compression)
+            compression = self._compression or None
+            self._open().raw_insert(place, block.columns, body, settings, fmt="Native", compression=compression)
+
+    def query_bytes(self, sql: str) -> bytes:
+        """Return the rows of a query in RowBinary. The statement may be long; nothing in Python walks over its text."""
+        # A server answers only when it knows that nothing went wrong: half an answer would look like a short one.
+        settings = {} if self.is_embedded else {"max_query_size": MAX_STATEMENT_BYTES, "wait_end_of_query": 1}
+        with self._translated():
+            return self._open().raw_query(sql, settings=settings, fmt="RowBinary")
 
     def command(self, sql: str) -> None:
         """Run a statement that returns nothing."""
@@ -204,6 +227,18 @@ class Store:
             raise translated(error, name=self.name) from error
         finally:
             _SPEAKS_FOR_ITSELF.reset(token)
+
+
+def _compressed(body: bytes, compression: str) -> bytes:
+    if not compression:
+        return body
+    compressor: Any = get_compressor(compression)
+    return bytes(compressor.compress_block(body)) + bytes(compressor.flush() or b"")
+
+
+def _inserting(rows: int) -> dict[str, Any]:
+    """Return the settings under which an insert of `rows` is one block, and done when it is answered."""
+    return {"async_insert": 0, "max_insert_block_size": max(rows, 1_048_576)}
 
 
 _SPEAKS_FOR_ITSELF: ContextVar[bool] = ContextVar("spanledger_store", default=False)
@@ -291,7 +326,8 @@ def _open_server(address: ServerAddress) -> Store:
             **address.options,
         )
 
-    return Store(connect, database=address.database, name=str(address), is_embedded=False)
+    compression = str(address.options["compress"] or "")
+    return Store(connect, database=address.database, name=str(address), is_embedded=False, compression=compression)
 
 
 def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool) -> Store:
@@ -342,5 +378,8 @@ def _attach(directory: Path) -> Store:
 def _embedded_client(directory: Path) -> Client:
     directory.mkdir(parents=True, exist_ok=True)
     return _client(
-        interface="chdb", path=str(directory), chdb_options={"config-file": str(EMBEDDED_CONFIGURATION.resolve())}
+        interface="chdb",
+        path=str(directory),
+        chdb_options={"config-file": str(EMBEDDED_CONFIGURATION.resolve())},
+        settings={"max_query_size": MAX_STATEMENT_BYTES},  # too late in the statement itself
     )

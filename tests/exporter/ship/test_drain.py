@@ -126,11 +126,11 @@ class CrashingStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def insert(self, *arguments: Any, **options: Any) -> None:
+    def insert_block(self, *arguments: Any, **options: Any) -> None:
         self._at -= 1
         if self._at == 0 and not self._landed:
             raise Crash
-        self._store.insert(*arguments, **options)
+        self._store.insert_block(*arguments, **options)
         if self._at == 0:
             raise Crash
 
@@ -278,7 +278,7 @@ class RefusingStore(CrashingStore):
     def __init__(self, store: Store) -> None:
         super().__init__(store, at=-1, landed=False)
 
-    def insert(self, *arguments: Any, **options: Any) -> None:
+    def insert_block(self, *arguments: Any, **options: Any) -> None:
         raise StoreRefusedError("Code: 16. No such column", code=16)
 
 

@@ -91,6 +91,28 @@ def test_a_refused_row_is_a_dead_letter_over_http_too(settings: Settings, store:
     store.command(f"ALTER TABLE {store.database}.rows DROP CONSTRAINT poison")
 
 
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "gzip", "none"])
+def test_a_batch_arrives_whole_however_it_is_compressed(
+    server: HttpShim, tmp_path: Path, store: Store, compression: str
+) -> None:
+    """Rows and contents travel in blocks of our own making."""
+    url = server.url(options=f"compression={compression}")
+    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path), "SPANLEDGER_STORE": url})
+    record(settings, 20, contents=lambda number: [text(f"content {number}" * 50)])
+    with open_store(settings, role="owner") as compressing:
+        drain(settings, compressing)
+    assert_stored_once(store, spooled(settings))
+    assert count(store, "content") == 20
+
+
+def test_thousands_of_contents_are_looked_up_in_one_statement(settings: Settings, store: Store) -> None:
+    """What two chains bring is stored once, though the references alone are longer than a statement usually may be."""
+    for _ in range(2):
+        record(settings, 5, contents=lambda number: [text(f"{number}:{part}") for part in range(1_000)])
+    drain(settings, store)
+    assert store.query("SELECT count(), uniqExact(ref) FROM content") == [(5_000, 5_000)]
+
+
 def test_a_query_with_many_parameters_travels_as_a_form(settings: Settings, store: Store) -> None:
     """A thousand references do not fit into a URL."""
     record(settings, 1, contents=lambda _: [text(f"part {number}") for number in range(2_000)])
