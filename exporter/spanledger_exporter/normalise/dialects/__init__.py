@@ -18,6 +18,7 @@ from spanledger_exporter.normalise.dialects import (
     deprecated_gen_ai,
     logfire,
     openinference,
+    openlit,
     openllmetry,
 )
 from spanledger_exporter.normalise.dialects.gen_ai import read_gen_ai
@@ -29,6 +30,7 @@ _REWRITES = {
     "anthropic": anthropic_native.rewrite,
     "openinference": openinference.rewrite,
     "logfire": logfire.rewrite,
+    "openlit": openlit.rewrite,
     "openllmetry": openllmetry.rewrite,
     "gen_ai_deprecated": deprecated_gen_ai.rewrite,
 }
@@ -36,6 +38,7 @@ _RECOGNISERS = {
     "anthropic": anthropic_native.recognises,
     "openinference": openinference.recognises,
     "logfire": logfire.recognises,
+    "openlit": openlit.recognises,
     "openllmetry": openllmetry.recognises,
     "gen_ai_deprecated": deprecated_gen_ai.recognises,
 }
