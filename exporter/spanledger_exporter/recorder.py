@@ -19,7 +19,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -27,7 +26,7 @@ from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope, encode_envelope
-from spanledger_exporter.spool.chain import DEFERRED, Chain, Encode, RowId
+from spanledger_exporter.spool.chain import DEFERRED, Chain, Envelope, RowId
 from spanledger_exporter.spool.lineage import register_chain, write_origin
 from spanledger_exporter.spool.opening import Opening, chain_open_envelope
 from spanledger_exporter.spool.quota import SpoolFullError, SpoolQuota
@@ -43,7 +42,7 @@ MAX_REASONS: Final = 8
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
-_Item = tuple[Encode, Sequence[Content], str, str]
+_Item = tuple[Envelope, Sequence[Content], str, str]
 
 
 def open_recorder(settings: Settings, *, role: str, service: Mapping[str, Any] | None = None) -> Recorder:
@@ -115,15 +114,14 @@ class Recorder:
 
         Raises RecordError when the spool cannot take it; the row is then counted into the next `loss` row.
         """
-        filled = self._fill(envelope)
-        row_id = self._submit((_encoder(filled), contents, filled["tenant"], str(filled.get("event_type"))))
+        is_filled = type(envelope) is ProfiledEnvelope and "service" in envelope and envelope["tenant"].isascii()
+        filled = envelope if is_filled else self._fill(envelope)
+        row_id = self._submit((_encoded(filled), contents, filled["tenant"], filled.get("event_type", "")))
         if self._is_durable and row_id is not DEFERRED:
             self._sync()
         return row_id
 
     def _fill(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
-        if type(envelope) is ProfiledEnvelope and "service" in envelope and envelope["tenant"].isascii():
-            return envelope
         filled = {"schema": SCHEMA, "service": self.service, **envelope}
         tenant = filled.get("tenant")
         filled["tenant"] = _encodable(tenant) if isinstance(tenant, str) and tenant else self.settings.tenant
@@ -135,15 +133,7 @@ class Recorder:
         return filled
 
     def _submit(self, item: _Item) -> RowId:
-        """Append `item`, or leave it to the append that this thread is already inside of."""
-        done = self._exclusively(partial(self._append, item))
-        if done is None:
-            self._pending.append(item)
-            return DEFERRED
-        return done
-
-    def _exclusively(self, step: Callable[[], _Result]) -> _Result | None:
-        """Run `step` under the lock; return None, having done nothing, when this thread is inside such a step already.
+        """Append `item`, or leave it to the append that this thread is already inside of.
 
         A signal may arrive between any two lines here. The lock is re-entrant and `_is_busy` is read before it is set,
         so a handler either does its whole append before this one begins, or finds it busy and leaves it a row, which
@@ -151,10 +141,24 @@ class Recorder:
         """
         with self._lock:
             if self._is_busy:
-                return None
+                self._pending.append(item)
+                return DEFERRED
             try:
                 self._is_busy = True
-                return step()
+                return self._append(item)
+            finally:
+                self._is_busy = False
+                if self._pending:
+                    self._drain_pending()
+
+    def _exclusively(self, step: Callable[[], object]) -> None:
+        """Run `step` as `_submit` runs an append; do nothing when this thread is inside such a step already."""
+        with self._lock:
+            if self._is_busy:
+                return
+            try:
+                self._is_busy = True
+                step()
             finally:
                 self._is_busy = False
                 if self._pending:
@@ -172,29 +176,26 @@ class Recorder:
                 self._is_busy = False
 
     def _append(self, item: _Item) -> RowId:
-        encode, contents, tenant, event_type = item
+        envelope, contents, tenant, event_type = item
         try:
-            return self._append_to_chain(encode, contents, tenant)
+            chain = self._chain or self._open_chain()
+            if self._is_limited:
+                self._quota.admit()
+            if self._losses.events:
+                self._report_losses(chain)
+            head = chain.writer.mark
+            try:
+                return chain.append(envelope, contents, tenant=tenant)
+            except Exception:
+                raise
+            except BaseException:  # Ctrl-C or an injected timeout: it may end the call, never a row that was under way
+                if chain.head is head:
+                    chain.append(envelope, contents, tenant=tenant)
+                raise
         except Exception as cause:  # whatever it is, a row is missing now, and that must be known
             error = self._refusal(cause)
-            self._losses.add(event_type, str(error), self._clock())
+            self._losses.add(str(event_type), str(error), self._clock())
             raise error from cause
-
-    def _append_to_chain(self, encode: Encode, contents: Sequence[Content], tenant: str) -> RowId:
-        chain = self._chain or self._open_chain()
-        if self._is_limited:
-            self._quota.admit()
-        if self._losses.events:
-            self._report_losses(chain)
-        head = chain.head
-        try:
-            return chain.append(encode, contents, tenant=tenant)
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C or an injected timeout: it may end the call, never a row that was under way
-            if chain.head is head:
-                chain.append(encode, contents, tenant=tenant)
-            raise
 
     def _guarded(self, step: Callable[[], _Result]) -> _Result:
         try:
@@ -250,7 +251,7 @@ class Recorder:
         origin = {**self._opening.origin(self.service), "time_ns": str(self._clock())}
         write_origin(chain.writer.directory, origin)
         filled = self._fill(envelope)
-        row_id = chain.append(_encoder(filled), (), tenant=filled["tenant"])
+        row_id = chain.append(_encoded(filled), (), tenant=filled["tenant"])
         self._register(chain, row_id)
 
     def _register(self, chain: Chain, row_id: RowId) -> None:
@@ -261,7 +262,7 @@ class Recorder:
 
     def _report_losses(self, chain: Chain) -> None:
         filled = self._fill({"event_type": "loss", "loss": self._losses.body()})
-        chain.append(_encoder(filled), (), tenant=filled["tenant"])
+        chain.append(_encoded(filled), (), tenant=filled["tenant"])
         _log.warning("spanledger: the spool can be written again; a loss row counts %d rows", self._losses.events)
         self._losses = _Losses()
 
@@ -281,7 +282,7 @@ class Recorder:
             return
         try:
             filled = self._fill({"event_type": "chain.close"})
-            chain.append(_encoder(filled), (), tenant=filled["tenant"])
+            chain.append(_encoded(filled), (), tenant=filled["tenant"])
             if self._is_durable:
                 chain.writer.sync()
         except OSError as error:
@@ -329,23 +330,16 @@ class _Losses:
         }
 
 
-def _encoder(filled: Mapping[str, Any]) -> Encode:
-    """Return what gives the envelope's bytes; they are made before the lock where they do not depend on the chain."""
-    if "event_id" not in filled:
-        return lambda chain_id, seq, is_clamped: encode_envelope(
-            _clamped({**filled, "event_id": f"{chain_id.hex()}:{seq}"}, is_clamped=is_clamped)
-        )
-    env = encode_envelope(filled)
-    return lambda _chain_id, _seq, is_clamped: encode_envelope(_clamped(filled, is_clamped=True)) if is_clamped else env
+def _encoded(filled: Mapping[str, Any]) -> Envelope:
+    """Return the envelope's bytes, made before the lock; or what makes them, where they depend on the row's place."""
+    if "event_id" in filled:
+        return encode_envelope(filled)
+    return lambda chain_id, seq: encode_envelope({**filled, "event_id": f"{chain_id.hex()}:{seq}"})
 
 
 def _encodable(text: str) -> str:
     """Return `text` as the envelope will have it: a lone surrogate, which UTF-8 cannot hold, becomes U+FFFD."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _clamped(filled: Mapping[str, Any], *, is_clamped: bool) -> Mapping[str, Any]:
-    return {**filled, "clock_clamped": True} if is_clamped else filled
 
 
 _RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -12,7 +12,7 @@ Rules
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +20,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from spanledger_semconv.invocation import Usage
 
@@ -80,8 +80,7 @@ _MINUTE_S: Final = 60
 _MOST_ENTRIES: Final = 4_096  # a program that makes up model names must not fill the memory
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """A price in US dollars as decimal strings; `rates` are dollars per million tokens unless their name says else.
 
     `price_row` is the lower-case hex SHA-256 of the price row; `price_version` is the package version and its start.
@@ -108,8 +107,7 @@ class Cost:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
+class _Band(NamedTuple):
     """Rates for inputs longer than `above` tokens; `None` where a kind has no rate of its own."""
 
     above: int
@@ -135,7 +133,10 @@ class _Price:
 
     def band(self, input_tokens: int) -> _Band:
         """Return the rates for an input of this length; longer inputs come first."""
-        return next(band for band in self.bands if input_tokens > band.above)
+        for band in self.bands:
+            if input_tokens > band.above:
+                return band
+        raise ValueError(f"expected a count of tokens, got {input_tokens}")
 
 
 @dataclass(slots=True)
@@ -164,41 +165,45 @@ def price(
     `provider` is a `gen_ai.provider.name`; `service_tier` is the tier that served the call, as the provider names it
     (`flex`, `priority`, `batch`, `fast`, …).
     """
-    if not model or usage is None or usage.input_tokens is None:
+    if not model or usage is None or usage.input_tokens is None or usage.input_tokens < 0:
         return None
-    if usage.other and any(usage.other.get(key) for key in OTHER_MODELS):
+    other = usage.other
+    if other and any(other.get(key) for key in OTHER_MODELS):
         return None
-    found = _find(provider, model, (service_tier or "").lower(), time_ns // _NANOSECONDS)
+    found = _find(provider, model, service_tier.lower() if service_tier else "", time_ns // _NANOSECONDS)
     if found is None:
         return None
-    if found.is_plain and not any(usage.other.get(key) for key in found.special if usage.other):
-        return _plain(found, usage)
-    return _by_the_list(found, usage)
+    if not found.is_plain or (other and any(other.get(key) for key in found.special)):
+        return _by_the_list(found, usage)
+    return _plain(found, usage)
 
 
 def _plain(found: _Price, usage: Usage) -> Cost | None:
-    band = found.band(usage.input_tokens or 0)
-    hour = usage.other.get("cache_write_1h", 0) if band.cache_write_1h is not None else 0
-    into = _split(
-        usage.input_tokens,
-        band.input,
-        (usage.cache_read, band.cache_read),
-        ((usage.cache_write or 0) - hour, band.cache_write),
-        (hour, band.cache_write_1h),
-    )
-    out = _split(usage.output_tokens, band.output, (usage.reasoning, band.reasoning))
+    input_tokens, cache_read, cache_write = usage.input_tokens or 0, usage.cache_read, usage.cache_write
+    band = found.band(input_tokens)
+    parts: list[tuple[int | None, Decimal | None]] = []
+    if cache_read or cache_write or usage.other:
+        hour = usage.other.get("cache_write_1h", 0) if band.cache_write_1h is not None else 0
+        parts += (cache_read, band.cache_read), ((cache_write or 0) - hour, band.cache_write)
+        parts.append((hour, band.cache_write_1h))
+    into = _split(input_tokens, band.input, parts)
+    out = _split(usage.output_tokens, band.output, ((usage.reasoning, band.reasoning),) if usage.reasoning else ())
     if into is None or out is None:
         return None
     return _cost(found, band, into=into, out=out, total=into + out)
 
 
-def _split(total: int | None, rate: Decimal | None, *parts: tuple[int | None, Decimal | None]) -> Decimal | None:
+def _split(
+    total: int | None, rate: Decimal | None, parts: Sequence[tuple[int | None, Decimal | None]]
+) -> Decimal | None:
     """Price `total` tokens of which some `parts` have rates of their own."""
     if total is None:
         # Nobody reported the count: that costs nothing only where nothing is charged (an embedding has no output).
         return Decimal(0) if not rate else None
     if rate is None:
         return None if total else Decimal(0)
+    if not parts:
+        return total * rate
     amount = Decimal(0)
     for count, part_rate in parts:
         if not count or part_rate is None:

@@ -150,7 +150,7 @@ def _rates(make: Callable[[Path], Callable[[], object]], rows: int) -> Rates:
 def _chain_and_spool(directory: Path) -> Callable[[], object]:
     chain = Chain(directory, b"c" * 16, clock=time.time_ns)
     env = orjson.dumps(RECORD, option=orjson.OPT_SORT_KEYS)
-    return lambda: chain.append(lambda _chain, _seq, _clamped: env, (), tenant="default")
+    return lambda: chain.append(env, (), tenant="default")
 
 
 def _recorder(directory: Path) -> Callable[[], object]:

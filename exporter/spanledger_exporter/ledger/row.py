@@ -49,8 +49,13 @@ def row_hash(*, chain_id: bytes, seq: int, prev_hash: bytes, time_ns: int, env_h
     return sha256(ROW_LABEL + _HEADER.pack(chain_id, seq, prev_hash, time_ns, env_hash)).digest()
 
 
+def row_hashes(chain_id: bytes, seq: int, prev_hash: bytes, time_ns: int, env: bytes, /) -> tuple[bytes, bytes]:
+    """Return `env_hash` and `row_hash` of a new row."""
+    env_digest = sha256(ENV_LABEL + env).digest()
+    return env_digest, sha256(ROW_LABEL + _HEADER.pack(chain_id, seq, prev_hash, time_ns, env_digest)).digest()
+
+
 def make_row(*, chain_id: bytes, seq: int, prev_hash: bytes, time_ns: int, env: bytes, tenant: str) -> Row:
     """Return the row that follows `prev_hash`, hashed."""
-    digest = env_hash(env)
-    link = row_hash(chain_id=chain_id, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest)
+    digest, link = row_hashes(chain_id, seq, prev_hash, time_ns, env)
     return Row(chain_id, seq, prev_hash, time_ns, env, digest, link, tenant)

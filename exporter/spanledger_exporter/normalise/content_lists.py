@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from spanledger_exporter.ledger.content import ContentClass
-from spanledger_exporter.normalise.parts import Item, Parts
+from spanledger_exporter.normalise.parts import Item, Items, Parts
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.invocation import InvocationRequest, InvocationResult
 
@@ -52,17 +52,19 @@ _TEXT_KINDS: Final = frozenset({"template", "query", "explanation", "rationale"}
 """Attributes that are content: by reference or not at all."""
 
 
-def input_items(parts: Parts, request: InvocationRequest, facts: Mapping[str, Any]) -> list[Item]:
+def input_items(parts: Parts, request: InvocationRequest, facts: Mapping[str, Any]) -> Items:
     """Return what the call was given: system instructions, messages, tool definitions, content attributes."""
     if parts.policy.mode == "none":
         return []
-    items: list[Item] = []
+    items: Items = []
     for part in request.system_instructions:
         items += parts.part(part, role="system", content_class="artifact")
-    items += parts.messages(request.input_messages)
+    items += parts.message_list(request.input_messages)
     for definition in request.tool_definitions:
         items += parts.document(definition, "tool_definition", content_class="artifact", **_named(definition))
-    return items + _content_attributes(parts, _INPUTS, facts)
+    if not _ATTRIBUTE_KEYS.isdisjoint(facts):
+        items += _content_attributes(parts, _INPUTS, facts)
+    return items
 
 
 def _named(definition: Any) -> dict[str, str]:
@@ -70,15 +72,16 @@ def _named(definition: Any) -> dict[str, str]:
     return {"name": name} if isinstance(name, str) else {}
 
 
-def output_items(parts: Parts, result: InvocationResult, facts: Mapping[str, Any]) -> list[Item]:
+def output_items(parts: Parts, result: InvocationResult, facts: Mapping[str, Any]) -> Items:
     """Return what came back: messages, content attributes."""
-    return parts.messages(result.output_messages) + _content_attributes(parts, _OUTPUTS, facts)
+    items = parts.message_list(result.output_messages)
+    if not _ATTRIBUTE_KEYS.isdisjoint(facts):
+        items += _content_attributes(parts, _OUTPUTS, facts)
+    return items
 
 
 def _content_attributes(parts: Parts, wanted: Sequence[_ContentAttribute], facts: Mapping[str, Any]) -> list[Item]:
     items: list[Item] = []
-    if facts.keys().isdisjoint(_ATTRIBUTE_KEYS):
-        return items
     for attribute in wanted:
         value = facts.get(attribute.key)
         if value is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
@@ -23,7 +23,7 @@ from spanledger_exporter.normalise.context import actor_of, context_of
 from spanledger_exporter.normalise.dialects import Reading
 from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope
 from spanledger_exporter.normalise.measures import add_measures
-from spanledger_exporter.normalise.parts import ContentPolicy, Item, Parts
+from spanledger_exporter.normalise.parts import ContentPolicy, Items, Parts
 from spanledger_exporter.normalise.remainder import ClearList, dropped_of, reference_remainder, sort_attributes
 from spanledger_exporter.normalise.snapshot import snapshot_of
 from spanledger_exporter.prompts.registry import PromptMatcher
@@ -45,20 +45,30 @@ _BODY_OF_TYPE: Final[Mapping[str, str]] = {
 _MISSING: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """An envelope ready for the recorder, and the contents it refers to."""
 
     envelope: dict[str, Any]
     contents: Sequence[Content]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Base(NamedTuple):
+    """What spans of equal circumstances have in common: made once, shared by many rows, changed by none.
+
+    `fields` is in both rows of a span; `clear` and `other` are its attributes as they are when it starts.
+    """
+
+    event_type: str
+    fields: ProfiledEnvelope
+    clear: orjson.Fragment | None
+    other: Mapping[str, Any]
+
+
+class Begun(NamedTuple):
     """What the intent row was made of; the completion starts from it."""
 
     event_id: str
-    base: Mapping[str, Any]
+    base: Base
     inherited: Mapping[str, Any]
     attributes: Mapping[str, Any]
     inputs: orjson.Fragment | None
@@ -81,31 +91,32 @@ class Normaliser:
     environment: str | None = None
     prompts: PromptMatcher | None = None
     _origins: _Origins = field(default_factory=lambda: _Origins())  # noqa: PLW0108 - defined below
-    _bases: dict[tuple[Any, ...], Mapping[str, Any]] = field(default_factory=dict)
+    _bases: dict[tuple[Any, ...], Base] = field(default_factory=dict)
 
     def begin(
         self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
     ) -> tuple[Prepared, Begun] | None:
         """Return the intent row, and what the completion will start from; None for an event without an intent."""
-        request = reading.request
+        request, attributes = reading.request, reading.attributes
         inherited = self._with_prompt(request, reading, inherited)
         base = self._base(span, reading, inherited)
-        if base["event_type"] not in WITH_INTENT:
+        if base.event_type not in WITH_INTENT:
             return None
         parts = Parts(self.policy)
-        inputs = _fragment(input_items(parts, request, _facts(reading, inherited)))
-        event_id = event_id_of(span)
-        envelope = ProfiledEnvelope(base)
-        _identify(envelope, span, event_id)
+        inputs = _fragment(input_items(parts, request, {**inherited, **attributes} if inherited else attributes))
+        envelope = ProfiledEnvelope(base.fields)
+        event_id = _identify(envelope, span)
         envelope["event_id"] = event_id + BEGIN_SUFFIX
         envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % (span.start_time or 0))
-        envelope["capture"] = self._origins.capture(span, reading, sampled=sampled, tier="captured")
-        self._add_remainder(envelope, parts, span, reading)
+        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled=sampled, tier="captured")
+        if base.clear is not None:
+            envelope["attributes"] = base.clear
+        _refer(envelope, parts, span, base.other, reading)
         if inputs is not None:
             envelope["input"] = inputs
         if parts.sanitized:
             envelope["sanitized"] = True
-        begun = Begun(event_id, base, inherited, reading.attributes, inputs, parts.contents, parts.sanitized)
+        begun = Begun(event_id, base, inherited, attributes, inputs, parts.contents, parts.sanitized)
         return Prepared(envelope, parts.contents), begun
 
     def end(
@@ -119,27 +130,32 @@ class Normaliser:
         tier: str = "captured",
     ) -> Prepared:
         """Return the completing row."""
-        request, result = reading.request, reading.result
+        request, result, attributes = reading.request, reading.result, reading.attributes
         inherited = begun.inherited if begun else self._with_prompt(request, reading, inherited)
-        facts = _facts(reading, inherited)
+        facts = {**inherited, **attributes} if inherited else attributes
+        places = self.clear_list.sorted_keys(tuple(attributes), CONTENT_KEYS)
         parts = Parts(self.policy)
         inputs = begun.inputs if begun else _fragment(input_items(parts, request, facts))
         outputs = _fragment(output_items(parts, result, facts))
-        holds = begun is not None and self._still_holds(begun, reading.attributes)
-        envelope = ProfiledEnvelope(begun.base if begun and holds else self._base(span, reading, inherited))
-        _identify(envelope, span, begun.event_id if begun else event_id_of(span))
-        envelope["time"] = orjson.Fragment(b'{"end":"%d","start":"%d"}' % (span.end_time or 0, span.start_time or 0))
-        envelope["capture"] = self._origins.capture(span, reading, sampled=sampled, tier=tier)
+        holds = begun is not None and _still_holds(begun.attributes, attributes, places.in_base)
+        base = begun.base if begun and holds else self._base(span, reading, inherited)
+        envelope = ProfiledEnvelope(base.fields)
+        _identify(envelope, span, begun.event_id if begun else None)
+        started_ns, ended_ns = span.start_time or 0, span.end_time or 0
+        envelope["time"] = orjson.Fragment(b'{"end":"%d","start":"%d"}' % (ended_ns, started_ns))
+        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled=sampled, tier=tier)
         envelope["outcome"] = result.outcome
         if result.model is not None:
             envelope["snapshot"] = self._origins.snapshot(envelope.get("snapshot"), result.model)
-        add_measures(envelope, span, request, result, facts)
-        self._add_remainder(envelope, parts, span, reading)
+        add_measures(envelope, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
+        if places.clear:
+            envelope["attributes"] = orjson.Fragment(canonical_json({key: attributes[key] for key in places.clear}))
+        _refer(envelope, parts, span, {key: attributes[key] for key in places.other}, reading)
         if inputs is not None:
             envelope["input"] = inputs
         if outputs is not None:
             envelope["output"] = outputs
-        if result.error_type is not None or result.outcome == "error" or keys.ERROR_TYPE in reading.attributes:
+        if result.error_type is not None or result.outcome == "error" or keys.ERROR_TYPE in attributes:
             envelope["error"] = _error(parts, reading, result)
         if parts.sanitized or (begun is not None and begun.sanitized):
             envelope["sanitized"] = True
@@ -156,28 +172,25 @@ class Normaliser:
             return inherited
         return {**self.prompts.attributes_of(request), **inherited}
 
-    def _add_remainder(self, envelope: dict[str, Any], parts: Parts, span: ReadableSpan, reading: Reading) -> None:
-        clear, other = sort_attributes(self.clear_list, reading.attributes, CONTENT_KEYS)
-        if clear:
-            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
-        if other or reading.events or span.links:
-            reference = reference_remainder(parts, span, other, reading.events)
-            if reference is not None:
-                envelope["attributes_ref"] = reference
-
-    def _still_holds(self, begun: Begun, attributes: Mapping[str, Any]) -> bool:
-        """Say whether nothing that the base is made of has changed or come since the span started."""
-        before = begun.attributes
-        for key, value in attributes.items():
-            known = before.get(key, _MISSING)
-            if known is not value and known != value and self.clear_list.is_in_base(key):
-                return False
-        return True
-
-    def _base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> Base:
         """Return what both rows of a span say, and those of many other spans: made once for equal circumstances."""
+        request, attributes = reading.request, reading.attributes
         try:
-            key = (self._origins.service(span), *_circumstances(span, reading, inherited))
+            # Everything that a base is made of. Types are part of it: 1, 1.0 and True are equal, and three different
+            # things to record.
+            key = (
+                self._origins.service(span),
+                span.name,
+                request.operation,
+                request.provider,
+                request.model,
+                request.prompt,
+                request.call_site,
+                tuple(request.tools.items()) if request.tools else None,
+                tuple(attributes.items()),
+                tuple(map(type, attributes.values())),
+                tuple(inherited.items()) if inherited else None,
+            )
             known = self._bases.get(key)
         except TypeError:  # a list among the values: not worth a copy just to remember it
             return self._make_base(span, reading, inherited)
@@ -188,11 +201,11 @@ class Normaliser:
             self._bases[key] = known
         return known
 
-    def _make_base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> dict[str, Any]:
+    def _make_base(self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> Base:
         request, facts = reading.request, _facts(reading, inherited)
         event_type = _event_type(request, facts)
         tenant = str(facts.get(keys.SPANLEDGER_TENANT) or self.tenant)
-        base: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "schema": SCHEMA,
             "event_type": event_type,
             "name": span.name,
@@ -209,28 +222,30 @@ class Normaliser:
             "idempotency_key": _first(facts, keys.SPANLEDGER_IDEMPOTENCY_KEY, keys.SPANLEDGER_ACTION_IDEMPOTENCY_KEY),
         }
         if field_name := _BODY_OF_TYPE.get(event_type):
-            base[field_name] = bodies.body(_without_content(facts), field_name) or None
-        return {key: _in_profile(value) for key, value in base.items() if value is not None}
+            fields[field_name] = bodies.body(_without_content(facts), field_name) or None
+        in_profile = {key: _in_profile(value) for key, value in fields.items() if value is not None}
+        clear, other = sort_attributes(self.clear_list, reading.attributes, CONTENT_KEYS)
+        encoded = orjson.Fragment(canonical_json(clear)) if clear else None
+        return Base(event_type, ProfiledEnvelope(in_profile), encoded, other)
 
 
-def _circumstances(span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return everything that a base is made of, to be looked up by. Raises TypeError where it cannot be.
+def _still_holds(before: Mapping[str, Any], now: Mapping[str, Any], in_base: Sequence[str]) -> bool:
+    """Say whether nothing that the base is made of has changed or come since the span started."""
+    for key in in_base:
+        known, value = before.get(key, _MISSING), now[key]
+        if known is not value and known != value:
+            return False
+    return True
 
-    Types are part of it: 1, 1.0 and True are equal, and three different things to record.
-    """
-    request, attributes = reading.request, reading.attributes
-    return (
-        span.name,
-        request.operation,
-        request.provider,
-        request.model,
-        request.prompt,
-        request.call_site,
-        tuple(request.tools.items()) if request.tools else None,
-        tuple(attributes.items()),
-        tuple(map(type, attributes.values())),
-        tuple(inherited.items()) if inherited else None,
-    )
+
+def _refer(
+    envelope: dict[str, Any], parts: Parts, span: ReadableSpan, other: Mapping[str, Any], reading: Reading
+) -> None:
+    """Put what has no field of its own behind a reference, if there is any."""
+    if (other or reading.events or span.links) and (
+        reference := reference_remainder(parts, span, other, reading.events)
+    ):
+        envelope["attributes_ref"] = reference
 
 
 def _facts(reading: Reading, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -251,7 +266,7 @@ class _Origins:
         self._resource: Any = None
         self._service: orjson.Fragment | None = None
         self._snapshots: dict[tuple[orjson.Fragment | None, str], orjson.Fragment] = {}
-        self._captures: dict[tuple[str, str | None, str, bool, str], orjson.Fragment] = {}
+        self._captures: dict[tuple[int, str, bool, str], tuple[Any, orjson.Fragment]] = {}
 
     def service(self, span: ReadableSpan) -> orjson.Fragment | None:
         """Return the envelope's `service`."""
@@ -273,23 +288,27 @@ class _Origins:
             self._snapshots[key] = known
         return known
 
-    def capture(self, span: ReadableSpan, reading: Reading, *, sampled: bool, tier: str) -> Any:
+    def capture(self, span: ReadableSpan, dialect: str, *, sampled: bool, tier: str) -> orjson.Fragment:
         """Return the envelope's `capture`."""
         scope = span.instrumentation_scope
-        name, version = (scope.name, scope.version) if scope else ("", None)
-        dropped = dropped_of(span)
-        key = (name, version, reading.dialect, sampled, tier)
-        known = self._captures.get(key)
-        if known is not None and dropped is None:
+        # By the scope's identity, because its own hash is Python code; the entry keeps it alive, and so its id its own.
+        key = (id(scope), dialect, sampled, tier)
+        _, known = self._captures.get(key, _NO_CAPTURE)
+        dropped = span.dropped_attributes or span.dropped_events or span.dropped_links
+        if known is not None and not dropped:
             return known
-        capture: dict[str, Any] = {"tier": tier, "dialect": reading.dialect, "sampled": sampled}
-        _fill(capture, scope=name, version=version, dropped=dropped)
+        capture: dict[str, Any] = {"tier": tier, "dialect": dialect, "sampled": sampled}
+        _fill(capture, scope=scope.name if scope else "", version=scope.version if scope else None)
+        _fill(capture, dropped=dropped_of(span))
         encoded = orjson.Fragment(canonical_json(capture))
-        if dropped is None and len(self._captures) < MAX_CAPTURES:
-            self._captures[key] = encoded
+        if not dropped:
+            if len(self._captures) >= MAX_CAPTURES:
+                self._captures.clear()
+            self._captures[key] = (scope, encoded)
         return encoded
 
 
+_NO_CAPTURE: Final = (None, None)
 MAX_CAPTURES: Final = 1_024
 MAX_BASES: Final = 1_024
 
@@ -301,7 +320,7 @@ def _event_type(request: InvocationRequest, facts: Mapping[str, Any]) -> str:
     return event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts})
 
 
-def _fragment(items: list[Item]) -> orjson.Fragment | None:
+def _fragment(items: Items) -> orjson.Fragment | None:
     """Encode a list of items: texts and integers only, so that nothing in them needs the profile's walk."""
     if not items:
         return None
@@ -328,14 +347,21 @@ def _without_content(facts: Mapping[str, Any]) -> dict[str, Any]:
 def event_id_of(span: ReadableSpan) -> str:
     """Return `trace_id:span_id` in lower-case hex."""
     context = span.get_span_context()
-    return f"{context.trace_id:032x}:{context.span_id:016x}" if context else ""
+    if not context:
+        return ""
+    trace_id, span_id = context[:2]
+    return f"{trace_id:032x}:{span_id:016x}"
 
 
-def _identify(envelope: dict[str, Any], span: ReadableSpan, event_id: str) -> None:
+def _identify(envelope: dict[str, Any], span: ReadableSpan, event_id: str | None = None) -> str:
+    """Set the ids of the span, and return its event id."""
+    if event_id is None:
+        event_id = event_id_of(span)
     envelope["event_id"], envelope["trace_id"], envelope["span_id"] = event_id, event_id[:32], event_id[33:]
     parent = span.parent
     if parent is not None and parent.span_id:
         envelope["parent_span_id"] = f"{parent.span_id:016x}"
+    return event_id
 
 
 def service_of(span: ReadableSpan) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from opentelemetry.sdk.trace import ReadableSpan
 
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_semconv import attributes as keys
@@ -17,24 +16,27 @@ from spanledger_semconv.invocation import InvocationRequest, InvocationResult, U
 
 def add_measures(
     envelope: dict[str, Any],
-    span: ReadableSpan,
     request: InvocationRequest,
     result: InvocationResult,
     facts: Mapping[str, Any],
+    *,
+    started_ns: int,
+    ended_ns: int,
 ) -> None:
     """Add usage, cost and times to `envelope`, as text or in canonical bytes; what nobody reported is left out."""
+    usage = result.usage
     if result.finish_reasons:
         envelope["finish_reasons"] = _reasons(tuple(result.finish_reasons))
-    if span.start_time is not None and span.end_time is not None:
-        envelope["latency_ms"] = _milliseconds(span.end_time - span.start_time)
+    if started_ns and ended_ns:
+        envelope["latency_ms"] = f"{(ended_ns - started_ns) / 1e6:.3f}"
     if result.time_to_first_chunk_s is not None:
-        envelope["ttft_ms"] = _milliseconds(result.time_to_first_chunk_s * 1e9)
-    if result.usage is None and keys.SPANLEDGER_COST_USD not in facts:
+        envelope["ttft_ms"] = f"{result.time_to_first_chunk_s * 1e3:.3f}"
+    if usage is not None:
+        envelope["usage"] = _usage(usage)
+        envelope["usage_source"] = usage.source
+    elif keys.SPANLEDGER_COST_USD not in facts:
         return
-    if result.usage is not None:
-        envelope["usage"] = _usage(result.usage)
-        envelope["usage_source"] = result.usage.source
-    cost_of_call = _cost(request, result, facts, time_ns=span.start_time or 0)
+    cost_of_call = _cost(request, result, facts, time_ns=started_ns)
     if cost_of_call is not None:
         envelope["cost"] = cost_of_call
 
@@ -45,12 +47,8 @@ def _reasons(reasons: tuple[str, ...]) -> orjson.Fragment:
     return orjson.Fragment(canonical_json(list(reasons)))
 
 
-def _milliseconds(duration_ns: float) -> str:
-    return f"{duration_ns / 1e6:.3f}"
-
-
 def _usage(usage: Usage) -> orjson.Fragment:
-    counts = dict(usage.other)
+    counts = {**usage.other} if usage.other else {}
     if usage.input_tokens is not None:
         counts["input_tokens"] = usage.input_tokens
     if usage.output_tokens is not None:
@@ -72,11 +70,14 @@ def _cost(
         return orjson.Fragment(canonical_json({name: facts.get(key) for name, key in _STATED.items()}))
     if result.usage is None:
         return None
-    is_fast = facts.get(keys.ANTHROPIC_RESPONSE_SPEED) == _FAST
-    served = _FAST if is_fast else _first(facts, _SERVED_TIERS)
-    tier = served or _first(facts, _REQUESTED_TIERS)
+    served: Any
+    if facts.get(keys.ANTHROPIC_RESPONSE_SPEED) == _FAST:
+        served = _FAST
+    else:
+        served = facts.get(keys.OPENAI_RESPONSE_SERVICE_TIER) or facts.get(keys.ANTHROPIC_RESPONSE_SERVICE_TIER)
+    tier = served or facts.get(keys.OPENAI_REQUEST_SERVICE_TIER) or facts.get(keys.ANTHROPIC_REQUEST_SERVICE_TIER)
     model = result.model or request.model
-    known = cost.price(request.provider, model, result.usage, service_tier=tier, time_ns=time_ns)
+    known = cost.price(request.provider, model, result.usage, service_tier=str(tier) if tier else None, time_ns=time_ns)
     if known is None:
         return None
     figures = known.as_envelope()  # decimal strings only: nothing in it needs the profile's walk
@@ -85,16 +86,7 @@ def _cost(
     return orjson.Fragment(orjson.dumps(figures, option=orjson.OPT_SORT_KEYS))
 
 
-def _first(facts: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
-    for name in names:
-        if value := facts.get(name):
-            return str(value)
-    return None
-
-
 _FAST: Final = "fast"  # Anthropic's other speed has a price of its own, whatever the tier is called
-_SERVED_TIERS: Final = (keys.OPENAI_RESPONSE_SERVICE_TIER, keys.ANTHROPIC_RESPONSE_SERVICE_TIER)
-_REQUESTED_TIERS: Final = (keys.OPENAI_REQUEST_SERVICE_TIER, keys.ANTHROPIC_REQUEST_SERVICE_TIER)
 _STATED: Final = {
     "usd": keys.SPANLEDGER_COST_USD,
     "input_usd": keys.SPANLEDGER_COST_INPUT_USD,

@@ -14,7 +14,9 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
@@ -36,6 +38,11 @@ MAX_RECENT_TEXT_BYTES: Final = 256 * 2**10
 ENTRY_BYTES: Final = 1024  # what an entry weighs besides its text: short texts must not be many
 
 Item = dict[str, Any]
+Items = list[Item | orjson.Fragment]
+"""Items in order, some in canonical bytes already."""
+
+_PLACE: Final = "message"  # the one key of an item that differs when a text comes again
+_PLACE_BYTES: Final = b'"message":0'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +53,49 @@ class ContentPolicy:
     redactor: Redactor = field(default_factory=Redactor)
     salt: bytes | None = None
     recent: RecentTexts = field(default_factory=lambda: RecentTexts())  # noqa: PLW0108 - defined below
+    is_plain: bool = field(init=False)
+    """True when a text is stored as it came, so that equal texts have equal items."""
 
-    @property
-    def is_plain(self) -> bool:
-        """True when a text is stored as it came, so that equal texts have equal items."""
-        return self.mode == "full" and not self.redactor
+    def __post_init__(self) -> None:
+        """Look at mode and rules once, not for every part."""
+        object.__setattr__(self, "is_plain", self.mode == "full" and not self.redactor)
+
+
+class RecentText(NamedTuple):
+    """A text seen lately: its item, its content, and the item's canonical JSON before and behind `message`."""
+
+    item: Item
+    content: Content
+    head: bytes
+    tail: bytes
 
 
 class RecentTexts:
     """Items and contents of texts seen lately: a conversation is sent again on every turn, its answers included.
 
-    Bounded by the size of the texts; nothing but time depends on it.
+    `known` is by text, kind, role and class. Bounded by the size of the texts; nothing but time depends on it.
     """
 
-    __slots__ = ("_bytes", "_known")
+    __slots__ = ("_bytes", "known")
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], tuple[Item, Content]] = {}
+        self.known: dict[tuple[str, ...], RecentText] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._known)
-
-    def get(self, key: tuple[str, ...]) -> tuple[Item, Content] | None:
-        """Return what was remembered of a text under its kind, role and class."""
-        return self._known.get(key)
+        return len(self.known)
 
     def remember(self, key: tuple[str, ...], item: Item, content: Content) -> None:
         """Remember one text; a full memory is emptied first."""
         size = content.size + ENTRY_BYTES
         if self._bytes + size > MAX_RECENT_BYTES:
-            self._known.clear()
+            self.known.clear()
             self._bytes = 0
         if content.size <= MAX_RECENT_TEXT_BYTES:
+            head, mark, tail = orjson.dumps({**item, _PLACE: 0}, option=orjson.OPT_SORT_KEYS).partition(_PLACE_BYTES)
+            assert mark, "the media type is the last key before `message`"  # noqa: S101
             self._bytes += size
-            self._known[key] = (dict(item), content)
+            self.known[key] = RecentText(item.copy(), content, head, tail)
 
 
 class Parts:
@@ -102,6 +117,37 @@ class Parts:
             for item in self._message(message, content_class):
                 item["message"] = index
                 items.append(item)
+        return items
+
+    def message_list(self, messages: Iterable[Any]) -> Items:
+        """Return what `messages` returns; texts seen lately are in canonical bytes already.
+
+        One flat loop, because every call of every conversation goes through it with all its messages.
+        """
+        if not self.policy.is_plain:
+            return [*self.messages(messages)]
+        recent, contents = self.policy.recent.known, self.contents
+        items: Items = []
+        for index, message in enumerate(messages):
+            if type(message) is not dict or type(message.get("parts")) is not list or message.get("name") is not None:
+                items += [{**item, "message": index} for item in self._message(message, "payload")]
+                continue
+            role = message.get("role")
+            role = role if type(role) is str else ""
+            content_class: ContentClass = "artifact" if role in INSTRUCTING_ROLES else "payload"
+            for part in message["parts"]:
+                known = None
+                if type(part) is dict and len(part) == 2:
+                    text, kind = part.get("content"), part.get("type")
+                    if type(text) is str and type(kind) is str:
+                        known = recent.get((text, kind, role, content_class))
+                if known is not None:
+                    contents.append(known.content)
+                    items.append(orjson.Fragment(b'%b"message":%d%b' % (known.head, index, known.tail)))
+                else:
+                    for item in self.part(part, role=role, content_class=content_class):
+                        item["message"] = index
+                        items.append(item)
         return items
 
     def _message(self, message: Any, content_class: ContentClass) -> list[Item]:
@@ -136,10 +182,10 @@ class Parts:
     def _plain_text(self, text: str, kind: str, role: str, content_class: ContentClass) -> list[Item]:
         """Return the item of a text that nothing is done to, from memory where it was seen lately."""
         key = (text, kind, role, content_class)
-        known = self.policy.recent.get(key)
+        known = self.policy.recent.known.get(key)
         if known is not None:
-            self.contents.append(known[1])
-            return [known[0].copy()]
+            self.contents.append(known.content)
+            return [known.item.copy()]
         items = self.text(text, kind, role=role, content_class=content_class)
         if not self.sanitized:
             self.policy.recent.remember(key, items[0], self.contents[-1])

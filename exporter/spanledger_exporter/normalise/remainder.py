@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -57,17 +57,21 @@ _KEPT_TWICE: Final = frozenset({keys.GEN_AI_AGENT_NAME, keys.GEN_AI_AGENT_VERSIO
 """Keys with a field of their own that readers and dashboards also look for under `attributes`."""
 
 
+class Places(NamedTuple):
+    """Which attributes stay clear, which go by reference, and which have a field in what both rows of a span share."""
+
+    clear: tuple[str, ...]
+    other: tuple[str, ...]
+    in_base: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ClearList:
     """Decides where an attribute goes; the decision is remembered per key."""
 
     keys: frozenset[str] = keys.CLEAR
     _places: dict[str, str] = field(default_factory=dict)
-    _sorted: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = field(default_factory=dict)
-
-    def is_in_base(self, key: str) -> bool:
-        """Say whether an attribute has a field in what both rows of a span share."""
-        return self.place(key) == "elsewhere" and key not in _OF_THE_RESULT
+    _sorted: dict[tuple[str, ...], Places] = field(default_factory=dict)
 
     def place(self, key: str) -> str:
         """Return `elsewhere` (it has a field of its own), `clear` or `reference`."""
@@ -78,14 +82,15 @@ class ClearList:
                 self._places[key] = place
         return place
 
-    def sorted_keys(self, names: tuple[str, ...], consumed: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return which of `names` stay clear and which go by reference; calls of one kind have the same names."""
+    def sorted_keys(self, names: tuple[str, ...], consumed: frozenset[str]) -> Places:
+        """Return where attributes of these names go; calls of one kind have the same names."""
         known = self._sorted.get(names)
         if known is None:
             left = [name for name in names if name not in consumed]
-            known = (
-                tuple(name for name in left if self.place(name) == "clear"),
-                tuple(name for name in left if self.place(name) == "reference"),
+            known = Places(
+                clear=tuple(name for name in left if self.place(name) == "clear"),
+                other=tuple(name for name in left if self.place(name) == "reference"),
+                in_base=tuple(name for name in names if self.place(name) == "elsewhere" and name not in _OF_THE_RESULT),
             )
             if len(self._sorted) < MAX_REMEMBERED:
                 self._sorted[names] = known
@@ -105,8 +110,8 @@ def sort_attributes(
     clear_list: ClearList, attributes: Mapping[str, Any], consumed: frozenset[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `attributes` stays clear, and what goes by reference."""
-    clear, other = clear_list.sorted_keys(tuple(attributes), consumed)
-    return {key: attributes[key] for key in clear}, {key: attributes[key] for key in other} if other else {}
+    places = clear_list.sorted_keys(tuple(attributes), consumed)
+    return {key: attributes[key] for key in places.clear}, {key: attributes[key] for key in places.other}
 
 
 def reference_remainder(

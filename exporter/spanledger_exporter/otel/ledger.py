@@ -16,13 +16,13 @@ import os
 import weakref
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.trace import TraceFlags
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
@@ -46,11 +46,11 @@ from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocat
 MAX_RECENT: Final = 16_384
 RECORDER: Final = "application"
 
+_NO_IDS: Final = (0, 0)
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Open:
+class _Open(NamedTuple):
     """What is known of a span between its start and its end; it goes when the span is garbage."""
 
     span: weakref.ref[Span]
@@ -96,14 +96,15 @@ class SpanLedger:
     def _start(self, span: Span, parent_context: Context | None) -> None:
         invocation = _take_invocation(parent_context)
         inherited = inherited_facts(parent_context)
-        if invocation is None and not inherited and not self.is_audited(span):
+        is_audited = invocation is not None or self.is_audited(span)
+        if not is_audited and not inherited:
             return
-        key = _key(span)
         begun: Begun | None = None
         try:
-            if invocation is not None or self.is_audited(span):
+            if is_audited:
                 begun = self._begin(span, invocation, inherited)
         finally:
+            key = _key(span)
             forget = partial(_forget, weakref.ref(self), key)
             self._open[key] = _Open(weakref.ref(span, forget), os.getpid(), invocation, inherited, begun)
 
@@ -122,15 +123,16 @@ class SpanLedger:
     def end(self, span: ReadableSpan) -> None:
         """Record the completing row of a span that has just ended."""
         try:
-            self._end(span, self._open.pop(_key(span), None))
+            key = _key(span)
+            self._end(span, key, self._open.pop(key, None))
         except RecordError:
             return  # counted by the recorder; the call has been made, there is nothing to refuse
         except Exception:
             _log.exception("spanledger: a span's end could not be recorded")
 
-    def _end(self, span: ReadableSpan, known: _Open | None) -> None:
+    def _end(self, span: ReadableSpan, key: tuple[int, int], known: _Open | None) -> None:
         invocation = known.invocation if known else None
-        if (invocation is None and not self.is_audited(span)) or not self._is_first(span):
+        if (invocation is None and not self.is_audited(span)) or not self._is_first(key):
             return
         prepared = self._prepare(span, known, tier="captured")
         if known is not None and known.process != os.getpid():
@@ -155,12 +157,13 @@ class SpanLedger:
 
     def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> None:
         """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
-        if _key(span) in self._open or not self.is_audited(span) or not self._is_first(span):
+        key = _key(span)
+        if key in self._open or not self.is_audited(span) or not self._is_first(key):
             return
         try:
             self._record(span, self._prepare(span, None, tier=tier))
         except RecordError:
-            self._recent.pop(_key(span), None)  # its sender will try again, and then it is not a repetition
+            self._recent.pop(key, None)  # its sender will try again, and then it is not a repetition
             raise
 
     def record_malformed(self, data: str, *, encoding: str, reason: str) -> None:
@@ -172,9 +175,9 @@ class SpanLedger:
         """Say whether a span belongs into the ledger by what its attributes are about."""
         return self.settings.spans == "all" or any(map(is_dialect_key, span.attributes or ()))
 
-    def _is_first(self, span: ReadableSpan) -> bool:
+    def _is_first(self, key: tuple[int, int]) -> bool:
         """Say whether nobody has recorded this span yet, and note it. Atomic under the interpreter's lock."""
-        key, token = _key(span), object()
+        token = object()
         if self._recent.setdefault(key, token) is not token:
             return False
         while len(self._recent) > MAX_RECENT:
@@ -222,13 +225,12 @@ def _forget(ledger: weakref.ref[SpanLedger], key: tuple[int, int], _: object) ->
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:
-    context = span.get_span_context()
-    return (context.trace_id, context.span_id) if context else (0, 0)
+    return (span.get_span_context() or _NO_IDS)[:2]
 
 
 def _is_sampled(span: ReadableSpan) -> bool:
     context = span.get_span_context()
-    return bool(context and context.trace_flags.sampled)
+    return bool(context and context.trace_flags & TraceFlags.SAMPLED)
 
 
 def _take_invocation(parent_context: Context | None) -> Invocation | None:

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
+
 from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.ledger.row import env_hash, genesis_hash, row_hash
+from spanledger_exporter.ledger.row import genesis_hash, row_hashes
 from spanledger_exporter.spool.format import format_content, pack_row
 from spanledger_exporter.spool.writer import ROTATE_BYTES, SpoolWriter
 
@@ -29,12 +30,11 @@ MAX_KNOWN_CONTENTS = 16_384
 """How many references a chain remembers as already spooled; past that the oldest are spooled again, which is benign."""
 
 
-Encode = Callable[[bytes, int, bool], bytes]
-"""From chain id, `seq` and whether the clock was clamped to the envelope's canonical bytes."""
+Envelope = bytes | Callable[[bytes, int], bytes]
+"""An envelope's canonical bytes, or what makes them from chain id and `seq` where they depend on their place."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowId:
+class RowId(NamedTuple):
     """Where a row stands: 16-byte chain, number in it, 32-byte hash."""
 
     chain_id: bytes
@@ -71,27 +71,30 @@ class Chain:
         head: Head = self.writer.mark
         return head
 
-    def append(self, encode: Encode, contents: Sequence[Content], *, tenant: str) -> RowId:
-        """Append one row and the contents it refers to. `encode` returns the envelope's bytes.
+    def append(self, envelope: Envelope, contents: Sequence[Content], *, tenant: str) -> RowId:
+        """Append one row and the contents it refers to.
 
         Raises OSError when the spool refuses; the chain then stands where it stood.
         """
-        head = self.head
-        seq = head.row.seq + 1
-        now = self._clock()
-        time_ns = max(now, head.time_ns)
-        env = encode(self.chain_id, seq, now < head.time_ns)
-        prev_hash, env_digest = head.row.row_hash, env_hash(env)
-        digest = row_hash(chain_id=self.chain_id, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=env_digest)
-        row_id = RowId(self.chain_id, seq, digest)
+        writer, chain_id = self.writer, self.chain_id
+        (_, newest, prev_hash), newest_ns = writer.mark
+        seq = newest + 1
+        env = envelope if isinstance(envelope, bytes) else envelope(chain_id, seq)
+        time_ns = self._clock()
+        if time_ns < newest_ns:
+            time_ns, env = newest_ns, _clamped(env)
+        env_digest, digest = row_hashes(chain_id, seq, prev_hash, time_ns, env)
+        data = pack_row(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
         known = self._known
-        new = [content for content in contents if content.ref not in known] if contents else ()
-        frame = pack_row(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
+        new = [content for content in contents if content.ref not in known]
+        if new:
+            data = b"".join([*map(format_content, new), data])
+        row_id = RowId(chain_id, seq, digest)
         try:
-            self.writer.append(b"".join([*map(format_content, new), frame]) if new else frame, Head(row_id, time_ns))
+            writer.append(data, Head(row_id, time_ns))
         except BaseException:
             with contextlib.suppress(OSError):  # the next append tries again, before it writes
-                self.writer.repair()
+                writer.repair()
             raise
         if new:
             self._remember(new)
@@ -104,3 +107,8 @@ class Chain:
             known[content.ref] = None
         while len(known) > MAX_KNOWN_CONTENTS:
             del known[next(iter(known))]
+
+
+def _clamped(env: bytes) -> bytes:
+    """Return the envelope that says that its row's time was held at its predecessor's."""
+    return orjson.dumps({**orjson.loads(env), "clock_clamped": True}, option=orjson.OPT_SORT_KEYS)

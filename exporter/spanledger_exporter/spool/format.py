@@ -62,8 +62,7 @@ def pack_row(  # noqa: PLR0917 - the fields of the payload, in their order; keyw
     seq: int, time_ns: int, prev_hash: bytes, env_hash: bytes, row_hash: bytes, tenant: bytes, env: bytes, /
 ) -> bytes:
     """Return the frame of a row from its fields."""
-    body = _ROW.pack(ROW_TYPE, seq, time_ns, prev_hash, env_hash, row_hash, len(tenant)) + tenant + env
-    return _frame(body)
+    return _frame(_ROW.pack(ROW_TYPE, seq, time_ns, prev_hash, env_hash, row_hash, len(tenant)) + tenant + env)
 
 
 def format_content(content: Content) -> bytes:

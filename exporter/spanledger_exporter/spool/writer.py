@@ -93,13 +93,13 @@ class SpoolWriter:
             self.repair()
         if self._end.offset >= self._rotate_bytes:
             self._next_file()
-        end = self._end
+        descriptor, file, offset, _ = self._end
         self._is_settled = False
-        written = os.write(end.descriptor, data)
+        written = os.write(descriptor, data)
         while written < len(data):  # a nearly full disk takes a part and refuses the rest on the next try
-            written += os.write(end.descriptor, data[written:])
+            written += os.write(descriptor, data[written:])
         # Dying here leaves a complete append that the reader accepts: the row exists, and its call never went out.
-        self._end = _End(end.descriptor, end.file, end.offset + written, mark)
+        self._end = _End(descriptor, file, offset + written, mark)
         self.appends += 1
         self._is_settled = True
 

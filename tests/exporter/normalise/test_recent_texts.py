@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import orjson
 
 from spanledger_exporter.normalise.parts import ENTRY_BYTES, MAX_RECENT_BYTES, ContentPolicy, Parts
 from spanledger_exporter.redact.rules import Redactor, Rule
@@ -20,6 +23,28 @@ def test_a_text_that_comes_again_has_the_same_item_and_its_own_place() -> None:
     assert {**again[1], "message": 0} == again[0]
 
 
+def test_a_text_already_encoded_says_the_same_as_one_that_is_new() -> None:
+    """Canonical bytes from memory are those that encoding the item gives, at whatever place of the conversation."""
+    policy = ContentPolicy()
+    messages = [MESSAGE, {"role": "assistant", "parts": [{"type": "text", "content": "No."}], "name": None}] * 6
+    new = orjson.dumps(Parts(policy).messages(messages), option=orjson.OPT_SORT_KEYS)
+    remembered = Parts(policy).message_list(messages)
+    assert all(isinstance(item, orjson.Fragment) for item in remembered)
+    assert orjson.dumps(remembered, option=orjson.OPT_SORT_KEYS) == new
+
+
+def test_a_malformed_message_takes_the_careful_way() -> None:
+    """What is no list of parts, or has odd types in it, is recorded as the whole that it is."""
+    odd: list[Any] = [
+        "just a text",
+        {"role": ["x"], "parts": [{"type": ["text"], "content": "x"}]},
+        {"role": "user", "parts": "x"},
+        {"role": "user", "parts": [{"type": "text", "content": ["x"]}, 7], "name": "Ann"},
+    ]
+    policy = ContentPolicy()
+    assert Parts(policy).message_list(odd) == Parts(policy).messages(odd)
+
+
 def test_role_and_class_are_part_of_what_is_remembered() -> None:
     """The same words as an instruction are an artifact, as a question a payload."""
     policy = ContentPolicy()
@@ -33,7 +58,7 @@ def test_redacted_texts_are_not_remembered() -> None:
     policy = ContentPolicy(redactor=Redactor([Rule("host", re.compile("host"))]))
     Parts(policy).messages([MESSAGE])
     assert not policy.is_plain
-    assert policy.recent.get(("Is this host compromised?", "text", "user", "payload")) is None
+    assert len(policy.recent) == 0
 
 
 def test_many_short_texts_do_not_fill_the_memory() -> None:

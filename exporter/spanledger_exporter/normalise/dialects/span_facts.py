@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from spanledger_semconv.invocation import InvocationRequest, InvocationResult
 
@@ -31,8 +31,7 @@ class SpanFacts:
     status_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A span understood.
 
     `attributes` is what the span would carry had we made it: semantic-convention keys without content and usage,
