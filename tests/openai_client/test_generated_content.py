@@ -214,3 +214,34 @@ def test_a_beta_response_is_a_response(answering: Answer, recorded: Recorded) ->
     """Another resource of the SDK, and the same record."""
     answering(response_body("completed", usage=RESPONSE_USAGE)).beta.responses.create(model="gpt-5.6-sol", input="x")
     assert (recorded.span.name, recorded.usage["output_tokens"]) == ("chat gpt-5.6-sol", 70)
+
+
+PROMPT_TEXT = [
+    {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Sort alerts."}]},
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Alert 7 of Ada"}]},
+]
+
+
+@pytest.mark.parametrize(("instructions", "said"), [("Be brief.", "Be brief."), (PROMPT_TEXT, "Sort alerts.")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_text_of_a_reusable_prompt_is_taken_from_the_answer(
+    answering: Answer, recorded: Recorded, *, instructions: Any, said: str, stream: bool
+) -> None:
+    """The request has only its id: what the model was told is known when the provider tells."""
+    body = response_body("completed", usage=RESPONSE_USAGE, instructions=instructions)
+    done = {"type": "response.completed", "response": body, "sequence_number": 0}
+    client = answering(events(done), "text/event-stream") if stream else answering(body)
+    answer = client.responses.create(
+        model="gpt-5.6-sol", prompt={"id": "pmpt_triage", "version": "7"}, input="x", stream=stream
+    )
+    if stream:
+        list(answer)
+    assert list(recorded.result.system_instructions) == [{"type": "text", "content": said}]
+
+
+def test_instructions_that_were_sent_are_not_recorded_a_second_time(answering: Answer, recorded: Recorded) -> None:
+    """The answer repeats them."""
+    body = response_body("completed", usage=RESPONSE_USAGE, instructions="Be brief.")
+    answering(body).responses.create(model="gpt-5.6-sol", instructions="Be brief.", input="x")
+    assert list(recorded.request.system_instructions) == [{"type": "text", "content": "Be brief."}]
+    assert list(recorded.result.system_instructions) == []

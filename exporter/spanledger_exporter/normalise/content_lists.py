@@ -56,14 +56,24 @@ def input_items(parts: Parts, request: InvocationRequest, facts: Mapping[str, An
     """Return what the call was given: system instructions, messages, tool definitions, content attributes."""
     if parts.policy.mode == "none":
         return []
-    items: Items = []
-    for part in request.system_instructions:
-        items += parts.part(part, role="system", content_class="artifact")
+    items = _instructions(parts, request.system_instructions)
     items += parts.message_list(request.input_messages)
     for definition in request.tool_definitions:
         items += parts.document(definition, "tool_definition", content_class="artifact", **_named(definition))
     if not _ATTRIBUTE_KEYS.isdisjoint(facts):
         items += _content_attributes(parts, _INPUTS, facts)
+    return items
+
+
+def answered_instructions(parts: Parts, result: InvocationResult) -> Items:
+    """Return the instructions that only the answer names: those of a reusable prompt, or of a fetched response."""
+    return [] if parts.policy.mode == "none" else _instructions(parts, result.system_instructions)
+
+
+def _instructions(parts: Parts, instructions: Sequence[Any]) -> Items:
+    items: Items = []
+    for part in instructions:
+        items += parts.part(part, role="system", content_class="artifact")
     return items
 
 

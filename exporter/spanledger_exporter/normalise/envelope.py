@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, input_items, output_items
+from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, answered_instructions, input_items, output_items
 from spanledger_exporter.normalise.context import actor_of, context_of
 from spanledger_exporter.normalise.dialects import Reading
 from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope
@@ -136,6 +136,8 @@ class Normaliser:
         places = self.clear_list.sorted_keys(tuple(attributes), CONTENT_KEYS)
         parts = Parts(self.policy)
         inputs = begun.inputs if begun else _fragment(input_items(parts, request, facts))
+        if result.system_instructions:
+            inputs = _fragment(_listed(inputs) + answered_instructions(parts, result))
         outputs = _fragment(output_items(parts, result, facts))
         holds = begun is not None and _still_holds(begun.attributes, attributes, places.in_base)
         base = begun.base if begun and holds else self._base(span, reading, inherited)
@@ -328,6 +330,10 @@ def _fragment(items: Items) -> orjson.Fragment | None:
         return orjson.Fragment(orjson.dumps(items, option=orjson.OPT_SORT_KEYS))
     except orjson.JSONEncodeError:  # a lone surrogate in a name
         return orjson.Fragment(canonical_json(items))
+
+
+def _listed(fragment: orjson.Fragment | None) -> Items:
+    return [] if fragment is None else orjson.loads(orjson.dumps(fragment))
 
 
 def _fill(target: dict[str, Any], **values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spanledger.invocation import (
@@ -15,7 +15,7 @@ from spanledger.invocation import (
 )
 from spanledger.openai.chat_messages import as_sequence
 from spanledger.openai.parameters import add_given, add_server, field, given, server_of
-from spanledger.openai.parts import plain, text_part
+from spanledger.openai.parts import content_parts, plain, text_part
 from spanledger.openai.response_items import (
     finish_reasons,
     has_compaction,
@@ -58,11 +58,16 @@ class ResponseExchange:
 
     def result(self, response: Any) -> InvocationResult:
         """Read a whole answer."""
-        return inference_result(response, "success")
+        return inference_result(response, "success", is_prompted=self._is_prompted)
 
     def reducer(self) -> ResponseReducer:
         """Give what folds the events of a streamed answer."""
-        return ResponseReducer()
+        return ResponseReducer(is_prompted=self._is_prompted)
+
+    @property
+    def _is_prompted(self) -> bool:
+        """Whether a reusable prompt is used, whose text only the answer tells."""
+        return given(self.arguments, "prompt") is not None
 
     def without_additions(self, error: BaseException) -> None:
         """Nothing is ever asked for in addition."""
@@ -144,8 +149,11 @@ def _prompt(arguments: Mapping[str, Any], instructions: Any, source: Any) -> Pro
     )
 
 
-def inference_result(response: Any, outcome: Outcome) -> InvocationResult:
-    """Read a `Response` of an inference; a failed one is an error, whatever the stream did."""
+def inference_result(response: Any, outcome: Outcome, *, is_prompted: bool = False) -> InvocationResult:
+    """Read a `Response` of an inference; a failed one is an error, whatever the stream did.
+
+    Its instructions are news only where the request named a reusable prompt: `is_prompted`.
+    """
     error = getattr(response, "error", None)
     status = getattr(response, "status", None)
     return InvocationResult(
@@ -158,7 +166,17 @@ def inference_result(response: Any, outcome: Outcome) -> InvocationResult:
         error_type=_error_type(error, status),
         error_message=field(error, "message"),
         attributes=_response_attributes(response),
+        system_instructions=_instructions(response) if is_prompted else (),
     )
+
+
+def _instructions(response: Any) -> Sequence[dict[str, Any]]:
+    """Give the instructions that a response was made with: a text, or the messages of a reusable prompt."""
+    instructions = getattr(response, "instructions", None)
+    if isinstance(instructions, str):
+        return (text_part(instructions),)
+    said = [item for item in as_sequence(instructions) if field(item, "role") in _INSTRUCTION_ROLES]
+    return tuple(part for item in said for part in content_parts(field(item, "content")))
 
 
 def _error_type(error: Any, status: str | None) -> str | None:
@@ -183,9 +201,10 @@ def _response_attributes(response: Any) -> dict[str, Any]:
 class ResponseReducer:
     """Follows the events of a streamed response; the last one carries the whole of it."""
 
-    __slots__ = ("_compacted", "_error", "_final", "_items", "_started", "_texts")
+    __slots__ = ("_compacted", "_error", "_final", "_is_prompted", "_items", "_started", "_texts")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_prompted: bool = False) -> None:
+        self._is_prompted = is_prompted
         self._started: Any = None
         self._final: Any = None
         self._error: Any = None
@@ -218,7 +237,8 @@ class ResponseReducer:
         if self._error is not None:
             return self._failed()
         if self._final is not None:
-            return inference_result(self._final, "success" if outcome == "cancelled" else outcome)
+            outcome = "success" if outcome == "cancelled" else outcome
+            return inference_result(self._final, outcome, is_prompted=self._is_prompted)
         return self._partial("incomplete" if outcome == "success" else outcome)
 
     def _failed(self) -> InvocationResult:
@@ -314,7 +334,6 @@ def fetch_result(response: Any, outcome: Outcome) -> InvocationResult:
     attributes = _response_attributes(response)
     attributes.pop(names.GEN_AI_CONVERSATION_COMPACTED, None)
     status = getattr(response, "status", None)
-    instructions = getattr(response, "instructions", None)
     if status is not None:
         attributes[names.GEN_AI_RESPONSE_STATUS] = status
     return InvocationResult(
@@ -323,7 +342,7 @@ def fetch_result(response: Any, outcome: Outcome) -> InvocationResult:
         finish_reasons=finish_reasons(response),
         output_messages=Deferred(lambda: output_messages(response)),
         attributes=attributes,
-        system_instructions=(text_part(instructions),) if isinstance(instructions, str) else (),
+        system_instructions=_instructions(response),
     )
 
 

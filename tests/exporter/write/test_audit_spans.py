@@ -7,6 +7,7 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,17 @@ def test_every_message_part_is_one_reference_with_its_own_media_type(settings: S
         b'{"name":"whois","parameters":{"type":"object"},"type":"function"}',
     ]
     assert [_text(chain, item) for item in end["output"]] == [b"It is."]
+
+
+def test_instructions_that_only_the_answer_names_are_input_of_the_completion(settings: Settings) -> None:
+    """A reusable prompt's text is not known when the request leaves; it is an artifact like any instruction."""
+    told = replace(RESULT, system_instructions=[{"type": "text", "content": "You are thorough."}])
+    _call(_provider(settings), result=told)
+    chain = _only_chain(settings)
+    begin, end = chain.events()
+    *sent, last = end["input"]
+    assert sent == begin["input"]
+    assert (last["role"], last["class"], _text(chain, last)) == ("system", "artifact", b"You are thorough.")
 
 
 @pytest.mark.parametrize(("mode", "data"), [("withheld", None), ("none", None)])
