@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from spanledger_exporter.cli.output import add_output_arguments
-from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
 from spanledger_exporter.cli.review_command import print_recorded, record, subject_of
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.read.access import login_name
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     person = arguments.by or login_name()
     if arguments.about:
         with opened(arguments, "decision", {"event_id": arguments.about}) as (settings, store):
-            subject = subject_of(store, arguments.about, tenant=arguments.tenant)
+            unshipped = spooled(settings, tenant=arguments.tenant)
+            subject = subject_of(store, arguments.about, tenant=arguments.tenant, unshipped=unshipped)
     else:
         settings, subject = load_settings(), None
     judgement = decision_row(decision, subject, content_policy(settings), person=person)

@@ -9,8 +9,8 @@ from pathlib import Path
 from spanledger_exporter.cli.output import OutputOptions, output_file, say
 from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.exporting import count_rows, export_rows
-from spanledger_exporter.read.finding import Criteria
 from spanledger_exporter.read.when import parse_time
 
 EPILOG = """examples:

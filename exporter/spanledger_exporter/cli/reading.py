@@ -11,6 +11,7 @@ from spanledger_exporter.cli.output import say, styled
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.read.access import Access
 from spanledger_exporter.read.opening import open_for_reading
+from spanledger_exporter.read.unshipped import Unshipped, read_unshipped
 from spanledger_exporter.store.connection import Store
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -31,6 +32,14 @@ def opened(arguments: argparse.Namespace, action: str, subject: Mapping[str, Any
     access = Access(action, subject, reason=arguments.reason, tenant=getattr(arguments, "tenant", ""))
     with open_for_reading(settings, access, warn=say) as store:
         yield settings, store
+
+
+def spooled(settings: Settings, *, tenant: str = "") -> Unshipped:
+    """Return what lies in the spool and not in the store; says so where it is too much to look at."""
+    unshipped = read_unshipped(settings.spool_directory, tenant=tenant)
+    if unshipped.warning:
+        say(f"spanledger: {unshipped.warning}")
+    return unshipped
 
 
 def terminal_style(text: str, style: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
-from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
 from spanledger_exporter.cli.show_command import look_up
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import UsageError
@@ -22,6 +22,7 @@ from spanledger_exporter.read.judging import (
     make_review,
     review_row,
 )
+from spanledger_exporter.read.unshipped import Unshipped
 from spanledger_exporter.recorder import RowId, open_recorder
 from spanledger_exporter.store.connection import Store
 from spanledger_semconv.review import ACTIONS
@@ -63,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.event or not arguments.action:
         raise UsageError("expected EVENT and one of approve, edit, reject, escalate; or --queue")
     with opened(arguments, "review", {"event_id": arguments.event}) as (settings, store):
-        subject = subject_of(store, arguments.event, tenant=arguments.tenant)
+        unshipped = spooled(settings, tenant=arguments.tenant)
+        subject = subject_of(store, arguments.event, tenant=arguments.tenant, unshipped=unshipped)
         review = make_review(
             reviewer=arguments.reviewer or login_name(),
             action=arguments.action,
@@ -75,14 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
             reasoning=arguments.reasoning,
             seconds_spent=arguments.seconds,
         )
-        review = complete_review(review, subject, load_contents(store, [subject]))
+        review = complete_review(review, subject, load_contents(store, [subject], unshipped=unshipped))
         judgement = review_row(review, subject, content_policy(settings))
     return print_recorded(record(settings, judgement), judgement, arguments)
 
 
-def subject_of(store: Store, event_id: str, *, tenant: str = "") -> Event:
-    """Return the event that is judged. Raises UsageError when the store has none, or several, under this id."""
-    found = look_up(store, event_id, tenant=tenant)
+def subject_of(store: Store, event_id: str, *, tenant: str = "", unshipped: Unshipped) -> Event:
+    """Return the event that is judged. Raises UsageError when there is none, or several, under this id."""
+    found = look_up(store, event_id, tenant=tenant, unshipped=unshipped)
     if len(found) != 1:
         raise UsageError(f"expected one event with the id {event_id}, got {len(found)}: `spanledger search` finds ids")
     return found[0]

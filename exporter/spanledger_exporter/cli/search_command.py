@@ -7,9 +7,10 @@ import time
 
 from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.read.criteria import DEFAULT_LIMIT, Criteria
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.figures import format_duration, format_money
-from spanledger_exporter.read.finding import DEFAULT_LIMIT, Criteria, search
+from spanledger_exporter.read.finding import search
 from spanledger_exporter.read.when import parse_time
 
 EPILOG = """examples:

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, print_text, say
-from spanledger_exporter.cli.reading import add_reading_arguments, opened, terminal_style
+from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled, terminal_style
 from spanledger_exporter.cli.timeline_command import event_record
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.finding import find_event, find_row
+from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.read.waterfall import WaterfallOptions, format_waterfall, plain
 from spanledger_exporter.store.connection import Store
 
@@ -38,9 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the event; return 1 when there is none."""
     options = output_options(arguments)
-    with opened(arguments, "show", {"event_id": arguments.event}) as (_, store):
-        events = look_up(store, arguments.event, tenant=arguments.tenant)
-        contents = load_contents(store, events, tenant=arguments.tenant)
+    with opened(arguments, "show", {"event_id": arguments.event}) as (settings, store):
+        tenant, unshipped = arguments.tenant, spooled(settings, tenant=arguments.tenant)
+        events = look_up(store, arguments.event, tenant=tenant, unshipped=unshipped)
+        contents = load_contents(store, events, tenant=tenant, unshipped=unshipped)
     if not events:
         say(f"spanledger: expected an event with the id {arguments.event}, got none; `spanledger search` finds ids")
         return 1
@@ -54,13 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def look_up(store: Store, event: str, *, tenant: str = "") -> list[Event]:
+def look_up(store: Store, event: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
     """Return the rows that an event id, or a place `CHAIN:SEQ`, names."""
     if not event:
         raise UsageError("expected an event id, got an empty one")
-    found = find_event(store, event, tenant=tenant)
+    found = find_event(store, event, tenant=tenant, unshipped=unshipped)
     place = _PLACE.fullmatch(event)
-    return found or (find_row(store, place[1], int(place[2]), tenant=tenant) if place else [])
+    if found or not place:
+        return found
+    return find_row(store, place[1], int(place[2]), tenant=tenant, unshipped=unshipped)
 
 
 def _page(events: Sequence[Event], options: WaterfallOptions) -> str:

@@ -15,7 +15,7 @@ from spanledger_exporter.cli.output import (
     print_text,
     say,
 )
-from spanledger_exporter.cli.reading import add_reading_arguments, opened, terminal_style
+from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled, terminal_style
 from spanledger_exporter.read.contents import ReadableContent, load_contents
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.finding import find_case, find_trace
@@ -46,15 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the timeline; an empty one is said on stderr."""
     options = output_options(arguments)
-    with opened(arguments, "timeline", {"case_id": arguments.case, "trace_id": arguments.trace}) as (_, store):
+    with opened(arguments, "timeline", {"case_id": arguments.case, "trace_id": arguments.trace}) as (settings, store):
+        tenant, unshipped = arguments.tenant, spooled(settings, tenant=arguments.tenant)
         if arguments.case is not None:
-            events = find_case(store, arguments.case, tenant=arguments.tenant)
+            events = find_case(store, arguments.case, tenant=tenant, unshipped=unshipped)
         else:
-            events = find_trace(store, arguments.trace, tenant=arguments.tenant)
+            events = find_trace(store, arguments.trace, tenant=tenant, unshipped=unshipped)
         wants_content = arguments.content or (
             options.is_for_people and not arguments.no_content and not arguments.waterfall
         )
-        contents = load_contents(store, events, tenant=arguments.tenant) if wants_content else None
+        contents = load_contents(store, events, tenant=tenant, unshipped=unshipped) if wants_content else None
     if not events:
         say(f"spanledger: nothing is recorded about {arguments.case or arguments.trace}")
     if options.is_for_people:

@@ -8,6 +8,7 @@
 
 Rules
 - The reviewer is whoever the token belongs to; `reviewer` in the body is taken only on an open loopback console.
+- A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where.
 - A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
 """
 
@@ -21,7 +22,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import Console, criteria_of, person_of
+from spanledger_exporter.console.pages import Console, criteria_of, page_number, person_of
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -36,8 +37,11 @@ from spanledger_exporter.read.judging import (
     make_review,
     review_row,
 )
+from spanledger_exporter.read.queue import waiting
+from spanledger_exporter.read.unshipped import Unshipped
 
 MAX_BODY_BYTES: Final = 16 << 20
+API_PAGE_SIZE: Final = 200
 _REVIEW_FIELDS: Final = {
     "action": str,
     "role": str,
@@ -80,9 +84,11 @@ class Api:
             reviewer = body["reviewer"]
 
         def record() -> dict[str, Any]:
-            subject = self._subject(request, body, "review")
+            unshipped = self.ledger.unshipped(person)
+            subject = self._subject(request, body, "review", unshipped)
             review = make_review(reviewer=reviewer, **facts)
-            review = complete_review(review, subject, load_contents(self.ledger.store, [subject], tenant=person.tenant))
+            contents = load_contents(self.ledger.store, [subject], tenant=person.tenant, unshipped=unshipped)
+            review = complete_review(review, subject, contents)
             return self._record(review_row(review, subject, content_policy(self.ledger.settings)))
 
         return answer(await asyncio.to_thread(record), status=201)
@@ -93,7 +99,8 @@ class Api:
         decision = Decision(**_facts(body, _DECISION_FIELDS, required=("name", "result")))
 
         def record() -> dict[str, Any]:
-            subject = self._subject(request, body, "decision") if body.get("event_id") else None
+            unshipped = self.ledger.unshipped(person)
+            subject = self._subject(request, body, "decision", unshipped) if body.get("event_id") else None
             policy = content_policy(self.ledger.settings)
             judgement = decision_row(decision, subject, policy, person=person.name)
             if person.tenant and subject is None:
@@ -103,26 +110,27 @@ class Api:
         return answer(await asyncio.to_thread(record), status=201)
 
     async def queue(self, request: Request) -> Response:
-        """List what waits for a review."""
-        person = person_of(request)
+        """List what waits for a review, page by page."""
+        person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "review queue", {})
-            return self.ledger.queue(tenant=person.tenant, limit=1000)
+            offset = (page - 1) * API_PAGE_SIZE
+            return waiting(self.ledger.store, tenant=person.tenant, limit=API_PAGE_SIZE + 1, offset=offset)
 
-        return answer(await asyncio.to_thread(find))
+        return _paged(request, await asyncio.to_thread(find), page)
 
     async def events(self, request: Request) -> Response:
-        """Search."""
-        person = person_of(request)
-        asked = {key: value for key, value in request.query_params.items() if value}
-        criteria = criteria_of(asked, tenant=person.tenant)
+        """Search, page by page."""
+        person, page = person_of(request), page_number(request.query_params)
+        asked = {key: value for key, value in request.query_params.items() if value and key != "page"}
+        criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "search", asked)
             return [event.as_record() for event in search(self.ledger.store, criteria)]
 
-        return answer(await asyncio.to_thread(find))
+        return _paged(request, await asyncio.to_thread(find), page)
 
     async def case(self, request: Request) -> Response:
         """Return a case in causal order."""
@@ -130,17 +138,19 @@ class Api:
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "timeline", {"case_id": case_id})
-            return [event.as_record() for event in find_case(self.ledger.store, case_id, tenant=person.tenant)]
+            unshipped = self.ledger.unshipped(person)
+            found = find_case(self.ledger.store, case_id, tenant=person.tenant, unshipped=unshipped)
+            return [event.as_record() for event in found]
 
         return answer(await asyncio.to_thread(find))
 
-    def _subject(self, request: Request, body: Mapping[str, Any], action: str) -> Event:
+    def _subject(self, request: Request, body: Mapping[str, Any], action: str, unshipped: Unshipped) -> Event:
         wanted = body.get("event_id")
         if not isinstance(wanted, str) or not wanted:
             raise UsageError("expected event_id, the id of the event that this is about")
         person = person_of(request)
         self.ledger.saw(person, action, {"event_id": wanted})
-        found = find_event(self.ledger.store, wanted, tenant=person.tenant)
+        found = find_event(self.ledger.store, wanted, tenant=person.tenant, unshipped=unshipped)
         if len(found) != 1:
             raise NotFoundError(f"expected one event with the id {wanted}, got {len(found)}")
         return found[0]
@@ -154,6 +164,15 @@ class Api:
 def answer(value: Any, *, status: int = 200) -> Response:
     """Return JSON."""
     return Response(format_json(value), status_code=status, media_type="application/json")
+
+
+def _paged(request: Request, found: list[dict[str, Any]], page: int) -> Response:
+    """Return one page; a `Link` header names the next one where there is more."""
+    response = answer(found[:API_PAGE_SIZE])
+    if len(found) > API_PAGE_SIZE:
+        following = request.url.include_query_params(page=page + 1)
+        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return response
 
 
 async def _body(request: Request) -> dict[str, Any]:

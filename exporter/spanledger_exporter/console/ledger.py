@@ -28,6 +28,7 @@ from spanledger_exporter.errors import RecordError, StoreError
 from spanledger_exporter.read.access import Access, record_with, refuse_or_warn
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.judging import Judgement
+from spanledger_exporter.read.unshipped import Unshipped, read_unshipped
 from spanledger_exporter.recorder import Recorder, RowId
 from spanledger_exporter.ship.shipper import has_more
 from spanledger_exporter.spool.reader import chains
@@ -81,6 +82,10 @@ class ConsoleLedger:
                     raise StoreError("there is no store yet: it is made when the first row is shipped")
                 self._store = open_store(self.settings, role="reader", beside=True)
             return self._store
+
+    def unshipped(self, person: Person) -> Unshipped:
+        """Return what lies in this host's spool and not in the store; to be read before the store."""
+        return read_unshipped(self.settings.spool_directory, tenant=person.tenant)
 
     def saw(self, person: Person, action: str, subject: dict[str, Any], *, reason: str = "") -> None:
         """Record that `person` is about to see something.
@@ -155,15 +160,6 @@ class ConsoleLedger:
             {"limit": limit, "offset": offset, **({"tenant": tenant} if tenant else {})},
         )
         return [Event.from_row(*row) for row in rows]
-
-    def queue(self, *, tenant: str, limit: int) -> list[dict[str, Any]]:
-        """Return what waits for a review, oldest first."""
-        of_tenant = "WHERE tenant = {tenant:String} " if tenant else ""
-        names, rows = self.store.query_table(
-            f"SELECT * FROM {self.store.database}.review_queue {of_tenant}ORDER BY time LIMIT {{limit:UInt64}}",
-            {"limit": limit, **({"tenant": tenant} if tenant else {})},
-        )
-        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _ship_regularly(self) -> None:
         while not self._stopped.wait(SHIP_EVERY_S):

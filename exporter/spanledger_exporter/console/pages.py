@@ -26,13 +26,17 @@ from spanledger_exporter.console.options import ConsoleOptions, Person
 from spanledger_exporter.console.rendering import Pages, link
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
+from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
 from spanledger_exporter.read.exporting import export_rows
-from spanledger_exporter.read.finding import Criteria, find_case, find_event, find_row, find_trace, search
+from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
 from spanledger_exporter.read.judging import complete_review, content_policy, draft_of, make_review, review_row
-from spanledger_exporter.read.proof import prove_row
+from spanledger_exporter.read.proof import RowProof, prove_row, prove_spooled
+from spanledger_exporter.read.queue import waiting
+from spanledger_exporter.read.unshipped import Unshipped
 from spanledger_exporter.read.waterfall import summary, total_cost
 from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.store.connection import Store
 
 PAGE_SIZE: Final = 50
 MAX_EVENTS_SHOWN: Final = 2_000
@@ -50,7 +54,8 @@ class Console:
     async def search(self, request: Request) -> Response:
         """Show the newest events that meet the criteria."""
         asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
-        page = _number(asked.pop("page", "1"))
+        page = page_number(asked)
+        asked.pop("page", None)
         person = person_of(request)
         criteria = criteria_of(asked, tenant=person.tenant, page=page)
 
@@ -78,16 +83,17 @@ class Console:
         person = person_of(request)
         reason = request.query_params.get("reason", "")
 
-        def find() -> tuple[list[Event], Mapping[str, Any]]:
+        def find() -> tuple[list[Event], Mapping[str, Any], str]:
             self.ledger.saw(person, "timeline", dict(subject), reason=reason)
-            store = self.ledger.store
+            unshipped, store, tenant = self.ledger.unshipped(person), self.ledger.store, person.tenant
             if "case_id" in subject:
-                events = find_case(store, subject["case_id"], tenant=person.tenant)
+                events = find_case(store, subject["case_id"], tenant=tenant, unshipped=unshipped)
             else:
-                events = find_trace(store, subject["trace_id"], tenant=person.tenant)
-            return events, load_contents(store, events[:MAX_EVENTS_SHOWN], tenant=person.tenant)
+                events = find_trace(store, subject["trace_id"], tenant=tenant, unshipped=unshipped)
+            contents = load_contents(store, events[:MAX_EVENTS_SHOWN], tenant=tenant, unshipped=unshipped)
+            return events, contents, unshipped.warning
 
-        events, contents = await asyncio.to_thread(find)
+        events, contents, warning = await asyncio.to_thread(find)
         shown = events[:MAX_EVENTS_SHOWN]
         return self.pages.render(
             request,
@@ -97,6 +103,7 @@ class Console:
             subject=subject,
             events=shown,
             left_out=len(events) - len(shown),
+            warning=warning,
             contents=contents,
             first_seen=_first_seen(shown),
             depths=depths(shown),
@@ -111,13 +118,10 @@ class Console:
 
         def find() -> tuple[list[Event], Mapping[str, Any], list[Any]]:
             self.ledger.saw(person, "show", {"event_id": wanted})
-            store = self.ledger.store
-            events = find_event(store, wanted, tenant=person.tenant) or _by_place(store, wanted, person.tenant)
-            proofs = [
-                prove_row(store, self.ledger.settings, chain=e.chain, seq=e.seq, row_hash_hex=e.row_hash)
-                for e in events
-            ]
-            return events, load_contents(store, events, tenant=person.tenant), proofs
+            unshipped, store = self.ledger.unshipped(person), self.ledger.store
+            events = _named(store, wanted, person.tenant, unshipped)
+            proofs = [self._proof(event, unshipped) for event in events]
+            return events, load_contents(store, events, tenant=person.tenant, unshipped=unshipped), proofs
 
         events, contents, proofs = await asyncio.to_thread(find)
         return self.pages.render(
@@ -129,6 +133,12 @@ class Console:
             contents=contents,
             proofs=proofs,
         )
+
+    def _proof(self, event: Event, unshipped: Unshipped) -> RowProof:
+        if event.state == "recorded":
+            return prove_spooled(unshipped.rows[event.chain, event.seq, event.row_hash])
+        store, settings = self.ledger.store, self.ledger.settings
+        return prove_row(store, settings, chain=event.chain, seq=event.seq, row_hash_hex=event.row_hash)
 
     async def verdict_page(self, request: Request) -> Response:
         """Show the newest verdict; a POST makes a new one."""
@@ -143,13 +153,16 @@ class Console:
 
     async def queue(self, request: Request) -> Response:
         """Show what waits for a review."""
-        person = person_of(request)
+        person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "review queue", {})
-            return self.ledger.queue(tenant=person.tenant, limit=200)
+            offset = (page - 1) * PAGE_SIZE
+            return waiting(self.ledger.store, tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset)
 
-        return self.pages.render(request, "queue.html", items=await asyncio.to_thread(find))
+        items = await asyncio.to_thread(find)
+        has_more = len(items) > PAGE_SIZE
+        return self.pages.render(request, "queue.html", items=items[:PAGE_SIZE], page=page, has_more=has_more)
 
     async def review(self, request: Request) -> Response:
         """Show the form for a review, or record what was filled in."""
@@ -157,13 +170,14 @@ class Console:
 
         def find() -> tuple[Event, Mapping[str, Any], list[Event]]:
             self.ledger.saw(person, "review", {"event_id": wanted})
-            store = self.ledger.store
-            found = find_event(store, wanted, tenant=person.tenant) or _by_place(store, wanted, person.tenant)
+            unshipped, store = self.ledger.unshipped(person), self.ledger.store
+            found = _named(store, wanted, person.tenant, unshipped)
             if len(found) != 1:
                 raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
             about = found[0].text("parent_event_id") if found[0].event_type == "human_review" else ""
-            others = find_event(store, about, tenant=person.tenant) if about else []
-            return found[0], load_contents(store, [*found, *others], tenant=person.tenant), others
+            others = find_event(store, about, tenant=person.tenant, unshipped=unshipped) if about else []
+            contents = load_contents(store, [*found, *others], tenant=person.tenant, unshipped=unshipped)
+            return found[0], contents, others
 
         subject, contents, others = await asyncio.to_thread(find)
         if request.method == "GET":
@@ -203,7 +217,7 @@ class Console:
 
     async def access_log(self, request: Request) -> Response:
         """Show who looked at what."""
-        person, page = person_of(request), _number(request.query_params.get("page", "1"))
+        person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[Event]:
             self.ledger.saw(person, "access log", {})
@@ -306,10 +320,14 @@ def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: 
     )
 
 
-def _by_place(store: Any, wanted: str, tenant: str) -> list[Event]:
+def _named(store: Store, wanted: str, tenant: str, unshipped: Unshipped) -> list[Event]:
+    """Return the rows of an event by its id or by its place, `CHAIN:SEQ`."""
+    found = find_event(store, wanted, tenant=tenant, unshipped=unshipped)
     chain, _, seq = wanted.rpartition(":")
     is_place = len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16
-    return find_row(store, chain, int(seq), tenant=tenant) if is_place else []
+    if found or not is_place:
+        return found
+    return find_row(store, chain, int(seq), tenant=tenant, unshipped=unshipped)
 
 
 def _first_seen(events: list[Event]) -> dict[str, str]:
@@ -338,7 +356,9 @@ def _bars(events: list[Event]) -> dict[str, tuple[int, int]]:
     return bars
 
 
-def _number(text: str) -> int:
+def page_number(asked: Mapping[str, str]) -> int:
+    """Return the page that is asked for, from 1."""
+    text = asked.get("page", "1")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from spanledger_exporter.ledger.content import content_ref
 from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.store.connection import Store
 
 BATCH = 1_000
@@ -49,7 +50,9 @@ def missing_content(reference: str) -> ReadableContent:
     return ReadableContent(reference, "", "", 0, b"", "not in the store: withheld, erased, pruned or lost")
 
 
-def load_contents(store: Store, events: Iterable[Event], *, tenant: str = "") -> Mapping[str, ReadableContent]:
+def load_contents(
+    store: Store, events: Iterable[Event], *, tenant: str = "", unshipped: Unshipped = NOTHING
+) -> Mapping[str, ReadableContent]:
     """Return the contents that `events` refer to, by reference (hex)."""
     references = sorted({reference for event in events for reference in event.references()})
     found: dict[str, ReadableContent] = {}
@@ -58,6 +61,11 @@ def load_contents(store: Store, events: Iterable[Event], *, tenant: str = "") ->
             # Several rows may claim one reference; whichever fits it is the one that was committed to.
             if found.get(content.reference, content).problem or content.reference not in found:
                 found[content.reference] = content
+    for reference in references:
+        spooled = unshipped.contents.get(reference)
+        if reference not in found and spooled is not None:
+            about = (spooled.content_class, spooled.media, spooled.size, spooled.data or b"", spooled.key_id)
+            found[reference] = _readable((reference, *about))
     return {reference: found.get(reference) or missing_content(reference) for reference in references}
 
 

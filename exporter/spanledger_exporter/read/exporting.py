@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from spanledger_exporter.errors import StoreError
+from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.encoding import csv_cell, import_parquet
-from spanledger_exporter.read.finding import Criteria, conditions_of
 from spanledger_exporter.store.columns import COLUMNS
 from spanledger_exporter.store.connection import Store
 
@@ -39,8 +39,8 @@ Advance = Callable[[int], None]
 
 def count_rows(store: Store, criteria: Criteria) -> int:
     """Return how many rows there are to export, copies included; for a progress bar."""
-    where, parameters = conditions_of(criteria)
-    return int(store.query(f"SELECT count() FROM {store.database}.rows WHERE {where}", parameters)[0][0])
+    where = Conditions.of(criteria)
+    return int(store.query(f"SELECT count() FROM {store.database}.rows WHERE {where}", where.parameters)[0][0])
 
 
 def export_rows(
@@ -52,14 +52,14 @@ def export_rows(
 
 
 def _blocks(store: Store, criteria: Criteria, *, typed: bool) -> Iterator[list[Row]]:
-    where, parameters = conditions_of(criteria)
+    where = Conditions.of(criteria)
     columns = f"{_CORE}, tenant, {', '.join(_TYPED)}" if typed else _CORE
     sql = (
         f"SELECT {columns}, chain_id AS sort_chain, row_hash AS sort_hash FROM {store.database}.rows WHERE {where} "
         "ORDER BY tenant, chain_id, seq, row_hash"
     )
     newest: Row | None = None
-    for block in store.stream(sql, parameters):
+    for block in store.stream(sql, where.parameters):
         kept: list[Row] = []
         for row in block:
             place = (row[0], row[1], row[-1])

@@ -23,7 +23,7 @@ from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
 from spanledger_exporter.ledger.merkle import Tree, leaf_hash, root_of_leaves, verify_inclusion
-from spanledger_exporter.ledger.row import env_hash, genesis_hash, row_hash
+from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.local import load_trust
@@ -91,7 +91,13 @@ def prove_row(store: Store, settings: Settings, *, chain: str, seq: int, row_has
     return RowProof((*steps, log_step, _anchor_step(store, index, size)), proof)
 
 
-def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
+def prove_spooled(row: Row) -> RowProof:
+    """Return the proof of a row that only the spool has."""
+    waiting = Step("the row is in the store", "waiting", "it lies in the spool of this host: `spanledger ship`")
+    return RowProof((*_hash_steps(row), waiting))
+
+
+def _hash_steps(row: _Stored | Row) -> Iterator[Step]:
     digest = env_hash(row.env)
     yield _judged("the envelope is what was hashed", digest == row.env_hash, f"SHA-256 {digest.hex()}")
     expected = row_hash(
@@ -100,6 +106,10 @@ def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
     yield _judged(
         "the row's hash follows from its content and place", expected == row.row_hash, f"SHA-256 {expected.hex()}"
     )
+
+
+def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
+    yield from _hash_steps(row)
     if row.seq == 0:
         detail = "first of its chain: the genesis value"
         yield _judged("it begins its chain", genesis_hash(row.chain_id) == row.prev_hash, detail)

@@ -26,8 +26,11 @@ class Coverage:
         return "sealed" if seq < self.sealed.get(chain, 0) else "stored"
 
     def mark(self, events: Iterable[Event]) -> list[Event]:
-        """Return the events with their states."""
-        return [replace(event, state=self.state(event.chain, event.seq)) for event in events]
+        """Return the events with their states; what is only recorded stays so."""
+        return [
+            event if event.state == "recorded" else replace(event, state=self.state(event.chain, event.seq))
+            for event in events
+        ]
 
 
 def load_coverage(store: Store, chains: Iterable[str]) -> Coverage:

@@ -12,6 +12,7 @@ Rules
 - Numbers accept only what the patterns below describe; everything else is 0. There is no Nullable: `cost_known` and
   `usage_known` tell a measured zero from an absent value.
 - Decimals are cut, never rounded, at nine places. The exact text stays in `env`.
+- A column that came later says `since` which schema version; what older versions had never changes.
 - `COLUMNS` renders the table definition and answers the verifier; neither has a list of its own.
 """
 
@@ -19,13 +20,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
 MAX_INT64 = 2**63 - 1
+
+DECISIONS_VERSION = 3
+"""The schema version that brought the columns of decisions, reviews and escalations."""
 
 Path = tuple[str, ...]
 
@@ -35,7 +39,7 @@ class Column:
     """One typed column, in SQL and in Python.
 
     `expression` fills it in the table, from `fields`; `sql` says the same over `env` alone. `derive` gives the value
-    that `SELECT <compare>` must return for the same row.
+    that `SELECT <compare>` must return for the same row. `since` is the schema version that brought it.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Column:
     sql: str
     compare: str
     derive: Callable[[Envelope], Any]
+    since: int = 1
 
     @property
     def definition(self) -> str:
@@ -102,8 +107,9 @@ def _upper_case(escape: re.Match[str]) -> str:
     return escape[0][:2] + escape[0][2:].upper()
 
 
-# Every path that a column reads. Their order is the order of the tuples' elements.
-_PATHS: tuple[Path, ...] = (
+# Every path that a column reads. Their order is the order of the tuples' elements; what is new stands at the end and in
+# objects of its own, so that the tuple of an older version is the beginning of this one's.
+_FIRST_PATHS: tuple[Path, ...] = (
     ("event_id",),
     ("event_type",),
     ("trace_id",),
@@ -157,6 +163,15 @@ _PATHS: tuple[Path, ...] = (
     ("capture", "tier"),
     ("capture", "scope"),
 )
+_PATHS: tuple[Path, ...] = (
+    *_FIRST_PATHS,
+    ("decision", "is_default"),
+    ("decision", "confidence"),
+    ("review", "reviewer", "id"),
+    ("escalation", "to"),
+    ("escalation", "due"),
+    ("escalation", "severity"),
+)
 
 
 def _positions() -> Mapping[Path, int]:
@@ -176,22 +191,33 @@ def _positions() -> Mapping[Path, int]:
 _POSITIONS = _positions()
 
 
-def _tuple_type(prefix: Path, *, only_scalars: bool = False) -> str:
+def _tuple_type(prefix: Path, *, only_scalars: bool = False, paths: tuple[Path, ...] = _PATHS) -> str:
     """Render the Tuple that holds every path below `prefix`."""
     depth = len(prefix)
-    below = [path for path in _PATHS if path[:depth] == prefix and not (only_scalars and len(path) > depth + 1)]
+    below = [path for path in paths if path[:depth] == prefix and not (only_scalars and len(path) > depth + 1)]
     names = dict.fromkeys(path[depth] for path in below)
-    elements = [f"`{name}` {_element_type((*prefix, name))}" for name in names]
+    elements = [f"`{name}` {_element_type((*prefix, name), paths)}" for name in names]
     return f"Tuple({', '.join(elements)})"
 
 
-def _element_type(path: Path) -> str:
-    return "String" if path in _PATHS else _tuple_type(path)
+def _element_type(path: Path, paths: tuple[Path, ...]) -> str:
+    return "String" if path in paths else _tuple_type(path, paths=paths)
 
 
 FIELDS = "fields"
-FIELDS_SQL = f"JSONExtract(env, '{_tuple_type(())}')"
-FIELDS_DEFINITION = f"`{FIELDS}` {_tuple_type(())} ALIAS {FIELDS_SQL}"
+
+
+def fields_sql(*, version: int) -> str:
+    """Return the expression that parses `env` into the tuple, as tables of this schema version have it."""
+    paths = _PATHS if version >= DECISIONS_VERSION else _FIRST_PATHS
+    return f"JSONExtract(env, '{_tuple_type((), paths=paths)}')"
+
+
+def fields_definition(*, version: int) -> str:
+    """Return the line of `fields` in CREATE TABLE, as tables of this schema version have it."""
+    paths = _PATHS if version >= DECISIONS_VERSION else _FIRST_PATHS
+    return f"`{FIELDS}` {_tuple_type((), paths=paths)} ALIAS {fields_sql(version=version)}"
+
 
 Source = Callable[[Path], str]
 """Gives the SQL for the text at a path."""
@@ -222,6 +248,7 @@ def _column(
 
 _INTEGER = "^[0-9]{1,19}$"
 _NUMBER = "^-?[0-9]{1,15}([.][0-9]{1,17})?$"
+_SCIENTIFIC = "^-?[0-9]{1,15}([.][0-9]{1,17})?([eE][-+]?[0-9]{1,2})?$"
 _DECIMAL = "^-?[0-9]{1,9}([.][0-9]+)?$"
 _DECIMAL_KEPT = "^-?[0-9]{1,9}([.][0-9]{1,9})?"
 
@@ -266,12 +293,22 @@ def _integer(name: str, *path: str) -> Column:
     )
 
 
-def _number(name: str, *path: str) -> Column:
+def _number(name: str, *path: str, pattern: str = _NUMBER) -> Column:
     return _column(
         name,
         "Float64",
-        lambda source: f"toFloat64OrZero(extract({source(path)}, {_sql_pattern(_NUMBER)}))",
-        lambda envelope: float(_matched(_NUMBER, envelope.text(path)) or 0),
+        lambda source: f"toFloat64OrZero(extract({source(path)}, {_sql_pattern(pattern)}))",
+        lambda envelope: float(_matched(pattern, envelope.text(path)) or 0),
+    )
+
+
+def _flag(name: str, *path: str) -> Column:
+    """Return the column that is 1 where the envelope says true."""
+    return _column(
+        name,
+        "UInt8",
+        lambda source: f"({source(path)} = 'true')",
+        lambda envelope: int(envelope.text(path) == "true"),
     )
 
 
@@ -369,6 +406,18 @@ COLUMNS: tuple[Column, ...] = (
     _word("error_type", "error", "type"),
     _word("capture_tier", "capture", "tier"),
     _word("capture_scope", "capture", "scope"),
+    *(
+        replace(column, since=DECISIONS_VERSION)
+        for column in (
+            _flag("decision_is_default", "decision", "is_default"),
+            _number("decision_confidence", "decision", "confidence", pattern=_SCIENTIFIC),
+            _known("decision_confidence_known", _SCIENTIFIC, ("decision", "confidence")),
+            _text_column("reviewer_id", "review", "reviewer", "id"),
+            _word("escalation_to", "escalation", "to"),
+            _text_column("escalation_due", "escalation", "due"),
+            _word("escalation_severity", "escalation", "severity"),
+        )
+    ),
 )
 
 

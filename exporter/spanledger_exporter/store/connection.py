@@ -34,12 +34,15 @@ from spanledger_exporter.store.attachment import Attachment
 from spanledger_exporter.store.lease import Lease, lock_path, read_holder
 from spanledger_exporter.store.links import remove_followed_links, remove_links
 from spanledger_exporter.store.native import NativeBlock
+from spanledger_exporter.store.tables import BY_REFERENCE
 
 EMBEDDED_CONFIGURATION = Path(__file__).with_name("embedded.xml")
 WAIT_S = 10.0
 
 MAX_STATEMENT_BYTES = 4 * 2**20
 """What a statement of ours may be long; ClickHouse's own limit of 256 kB is 4,000 references."""
+
+_LEAVE_TO_MERGES = "exclude_materialize_skip_indexes_on_insert"
 
 Role = Literal["owner", "reader"]
 
@@ -150,7 +153,7 @@ class Store:
         """Insert `rows` in one block; the same `token` twice is stored once. Returns when the engine has them."""
         if not rows:
             return
-        settings = _inserting(len(rows))
+        settings = self._inserting(len(rows))
         if token is not None:
             settings["insert_deduplication_token"] = token
         with self._translated():
@@ -170,12 +173,19 @@ class Store:
 
     def insert_block(self, table: str, block: NativeBlock, *, token: str) -> None:
         """Insert a block whose bytes are ready; the same `token` twice is stored once. Returns when it is stored."""
-        settings = {**_inserting(block.rows), "insert_deduplication_token": token}
+        settings = {**self._inserting(block.rows), "insert_deduplication_token": token}
         place = f"`{self.database}`.`{table}`"
         with self._translated():
             body = _compressed(block.body, self._compression)
             compression = self._compression or None
             self._open().raw_insert(place, block.columns, body, settings, fmt="Native", compression=compression)
+
+    def _inserting(self, rows: int) -> dict[str, Any]:
+        """Return the settings under which an insert of `rows` is one block, and done when it is answered."""
+        settings: dict[str, Any] = {"async_insert": 0, "max_insert_block_size": max(rows, 1_048_576)}
+        if _LEAVE_TO_MERGES in self._open().server_settings:  # an older server builds the index with the insert
+            settings[_LEAVE_TO_MERGES] = BY_REFERENCE
+        return settings
 
     def query_bytes(self, sql: str) -> bytes:
         """Return the rows of a query in RowBinary. The statement may be long; nothing in Python walks over its text."""
@@ -234,11 +244,6 @@ def _compressed(body: bytes, compression: str) -> bytes:
         return body
     compressor: Any = get_compressor(compression)
     return bytes(compressor.compress_block(body)) + bytes(compressor.flush() or b"")
-
-
-def _inserting(rows: int) -> dict[str, Any]:
-    """Return the settings under which an insert of `rows` is one block, and done when it is answered."""
-    return {"async_insert": 0, "max_insert_block_size": max(rows, 1_048_576)}
 
 
 _SPEAKS_FOR_ITSELF: ContextVar[bool] = ContextVar("spanledger_store", default=False)

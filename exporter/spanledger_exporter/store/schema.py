@@ -18,8 +18,18 @@ from dataclasses import dataclass
 
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.store.address import DEFAULT_DATABASE
+from spanledger_exporter.store.columns import COLUMNS, DECISIONS_VERSION, fields_definition
 from spanledger_exporter.store.connection import Store
-from spanledger_exporter.store.tables import OLD_PARTS_LIFETIME_S, ROWS, SCHEMA_VERSIONS, SEALER_LEASES, TABLES, Table
+from spanledger_exporter.store.tables import (
+    BY_REFERENCE,
+    OLD_PARTS_LIFETIME_S,
+    REFERENCES_SQL,
+    ROWS,
+    SCHEMA_VERSIONS,
+    SEALER_LEASES,
+    TABLES,
+    Table,
+)
 from spanledger_exporter.store.views import ensure_views, view_statements
 
 _log = logging.getLogger(__name__)
@@ -111,9 +121,27 @@ def _lookups(layout: Layout) -> list[str]:
     return [alter, *create_table(SEALER_LEASES, layout)]
 
 
+def _decisions(layout: Layout) -> list[str]:
+    """Return what spares the review queue, and searches by reviewer or text, the reading of envelopes.
+
+    Nothing is rewritten: the engine derives the columns of older rows when they are read, and stores them when it
+    merges. A mutation would look like an attack.
+    """
+    tables = [layout.local_name(ROWS), *([f"{layout.database}.{ROWS.name}"] if layout.cluster else [])]
+    added = [column for column in COLUMNS if column.since == DECISIONS_VERSION]
+    statements: list[str] = []
+    for table in tables:
+        alter = f"ALTER TABLE {table}{layout.on_cluster} "
+        statements.append(f"{alter}MODIFY COLUMN {fields_definition(version=DECISIONS_VERSION)}")
+        statements.append(alter + ", ".join(f"ADD COLUMN IF NOT EXISTS {column.definition}" for column in added))
+    index = f"ADD INDEX IF NOT EXISTS {BY_REFERENCE} {REFERENCES_SQL} TYPE bloom_filter(0.01) GRANULARITY 1"
+    return [*statements, f"ALTER TABLE {layout.local_name(ROWS)}{layout.on_cluster} {index}"]
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "the tables of ledger.md section 8", _first_tables),
     Migration(2, "look-ups by trace and case, leases of sealers", _lookups),
+    Migration(DECISIONS_VERSION, "columns of decisions, reviews and escalations, look-up by content", _decisions),
 )
 
 VERSION = MIGRATIONS[-1].version

@@ -6,15 +6,19 @@ Rules
   definition in the log, and an attacker may have been faster than the sealer.
 - A view is what most people read: each that is there must select what this version's does. After an upgrade,
   `spanledger ship` or `init` renews them.
-- A definition that differs from the newest one in the log was changed since the last seal.
+- A definition that differs from the newest one in the log was changed since the last seal; by a migration of ours, or
+  by somebody else.
 - Tables of another schema version cannot be judged by this software: unverifiable, which fails closed.
 - Through a read-only attachment the engine shows other definitions and no mutations: then this is said to be unchecked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from spanledger_exporter.ledger.log_entry import LogEntry
-from spanledger_exporter.store.columns import COLUMNS, FIELDS, FIELDS_SQL
+from spanledger_exporter.store.columns import COLUMNS, DECISIONS_VERSION, FIELDS, fields_sql
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.schema import VERSION, schema_version
 from spanledger_exporter.store.views import VIEW_NAMES, has_own_views, load_view
@@ -60,9 +64,10 @@ def _review_columns(store: Store, findings: Findings) -> None:
     stored = {
         name: (kind, expression, type_) for name, kind, expression, type_ in store.query(_COLUMNS_SQL, _names(store))
     }
-    formatted = _formatted(store, [FIELDS_SQL, *(column.expression for column in COLUMNS)])
+    whole = fields_sql(version=VERSION)
+    formatted = _formatted(store, [whole, *(column.expression for column in COLUMNS)])
     kind, expression, _ = stored.get(FIELDS, ("", "", ""))
-    if kind != "ALIAS" or _formatted(store, [expression])[expression] != formatted[FIELDS_SQL]:
+    if kind != "ALIAS" or _formatted(store, [expression])[expression] != formatted[whole]:
         findings.tampered("columns", f"{FIELDS} of rows, which every column stands on, no longer parses env")
     for column in COLUMNS:
         kind, expression, type_ = stored.get(column.name, ("", "", ""))
@@ -111,5 +116,35 @@ def _formatted(store: Store, expressions: list[str]) -> dict[str, str]:
 
 def _review_fingerprint(store: Store, acts: list[LogEntry], findings: Findings) -> None:
     recorded = [act.fields["fingerprint"] for act in acts if act.type == "schema"]
-    if recorded and fingerprint(read_definitions(store)).hex() != recorded[-1]:
+    if not recorded:
+        return
+    definitions = read_definitions(store)
+    if fingerprint(definitions).hex() == recorded[-1]:
+        return
+    if fingerprint(_before_decisions(store, definitions)).hex() == recorded[-1]:
+        findings.count("columns", tables_migrated_since_the_last_seal=1)
+    else:
         findings.tampered("columns", "the table definitions are not those that the log records: were they altered?")
+
+
+def _before_decisions(store: Store, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the definitions without what the migration to version 3 changes: an upgrade is no attack."""
+    old = fields_sql(version=DECISIONS_VERSION - 1)
+    type_ = store.query(f"SELECT toTypeName({old}) FROM (SELECT '' AS env) SETTINGS print_pretty_type_names = 0")[0][0]
+    expression = _formatted(store, [old])[old].removeprefix("SELECT ")
+    added = {column.name for column in COLUMNS if column.since >= DECISIONS_VERSION}
+
+    def column_before(column: list[str]) -> list[str]:
+        return [FIELDS, type_, column[2], expression, *column[4:]] if column[0] == FIELDS else column
+
+    return {
+        name: {
+            **table,
+            "columns": [
+                column_before(column) if name.startswith("rows") else column
+                for column in table["columns"]
+                if not (name.startswith("rows") and column[0] in added)
+            ],
+        }
+        for name, table in definitions.items()
+    }

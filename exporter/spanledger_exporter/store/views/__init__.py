@@ -75,7 +75,22 @@ _TEXTS = (
     "ON part.item.2 = stored.reference GROUP BY row_hash"
 )
 
+QUEUE_CANDIDATE = (
+    "(event_type = 'escalation' OR outcome = 'escalated' OR (event_type = 'decision' "
+    "AND (decision_is_default OR (decision_confidence_known AND decision_confidence < 0.5))))"
+)
+"""What a person may have to look at, until a review settles it."""
+
+QUEUE_WHY = (
+    "multiIf(event_type = 'escalation', concat('escalated to ', toString(escalation_to)), "
+    "event_type = 'human_review', 'handed on by the first reviewer', "
+    "decision_is_default, 'no rule applied, the default branch was taken', "
+    "outcome = 'escalated', 'escalated', 'low confidence')"
+)
+
 _FRAGMENTS = {
+    "queue_candidate": QUEUE_CANDIDATE,
+    "queue_why": QUEUE_WHY,
     "columns": ", ".join((*_STORED, *(column.name for column in COLUMNS))),
     "repeated": _REPEATED,
     "sealed": _SEALED,

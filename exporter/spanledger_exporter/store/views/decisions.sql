@@ -10,9 +10,9 @@ SELECT
     if(JSONExtractString(d.env, 'decision', 'name') != '', JSONExtractString(d.env, 'decision', 'name'), toString(d.name)) AS decision, -- String: which decision
     JSONExtractString(d.env, 'decision', 'condition') AS condition, -- String: rule or condition that was evaluated
     if(JSONType(d.env, 'decision', 'result') = 'String', JSONExtractString(d.env, 'decision', 'result'), JSONExtractRaw(d.env, 'decision', 'result')) AS result, -- String: what came out
-    JSONExtractBool(d.env, 'decision', 'is_default') AS is_default, -- Bool: no rule applied and the default branch was taken
+    CAST(d.decision_is_default, 'Bool') AS is_default, -- Bool: no rule applied and the default branch was taken
     JSONExtract(d.env, 'decision', 'branches_skipped', 'Array(String)') AS branches_skipped, -- Array(String): what was not taken
-    coalesce(toFloat64OrNull(trim(BOTH '"' FROM JSONExtractRaw(d.env, 'decision', 'confidence'))), d.confidence) AS confidence, -- Nullable(Float64): from 0 to 1, NULL when nobody said
+    coalesce(d.decision_confidence, d.confidence) AS confidence, -- Nullable(Float64): from 0 to 1, NULL when nobody said
     t.texts['rationale'] AS rationale, -- String: why, where it is stored plain
     if(JSONExtractString(d.env, 'decision', 'policy', 'name') != '', JSONExtractString(d.env, 'decision', 'policy', 'name'), toString(d.policy_name)) AS policy_name, -- String: policy applied
     if(JSONExtractString(d.env, 'decision', 'policy', 'version') != '', JSONExtractString(d.env, 'decision', 'policy', 'version'), toString(d.policy_version)) AS policy_version, -- String: its version

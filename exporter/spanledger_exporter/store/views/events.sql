@@ -49,6 +49,12 @@ SELECT
     nullIf(r.latency_ms, 0) AS latency_ms, -- Nullable(Float64): duration in milliseconds; NULL where nothing was measured
     nullIf(r.ttft_ms, 0) AS ttft_ms, -- Nullable(Float64): milliseconds to the first chunk of a stream; NULL where nothing was measured
     if(r.confidence != 0 OR JSONHas(env, 'confidence'), r.confidence, NULL) AS confidence, -- Nullable(Float64): confidence from 0 to 1, where the application said it
+    decision_is_default, -- UInt8: 1 for a decision that took the default branch
+    if(r.decision_confidence_known, r.decision_confidence, NULL) AS decision_confidence, -- Nullable(Float64): how sure a decision was, from 0 to 1; NULL when nobody said
+    reviewer_id, -- String: who reviewed, where the review names somebody
+    escalation_to, -- LowCardinality(String): to whom an escalation went
+    escalation_due, -- String: until when, ISO 8601, where somebody said so
+    escalation_severity, -- LowCardinality(String): how urgent, where somebody said so
     attempt, -- UInt64: number of the attempt, from 1; 0 when unknown
     idempotency_key, -- String: key under which repeating the act has no further effect
     capture_tier, -- LowCardinality(String): captured in the process itself, or ingested over the wire

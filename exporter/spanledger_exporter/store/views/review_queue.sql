@@ -7,29 +7,23 @@ SELECT
     e.event_id AS event_id, -- String: what waits
     e.event_type AS event_type, -- LowCardinality(String): kind of event
     e.name AS name, -- LowCardinality(String): what happened in a word or two
-    multiIf(
-        e.event_type = 'escalation', concat('escalated to ', JSONExtractString(e.env, 'escalation', 'to')),
-        e.event_type = 'human_review', 'handed on by the first reviewer',
-        JSONExtractBool(e.env, 'decision', 'is_default'), 'no rule applied, the default branch was taken',
-        e.outcome = 'escalated', 'escalated',
-        'low confidence') AS why, -- String: why it waits
-    JSONExtractString(e.env, 'escalation', 'due') AS due, -- String: until when, ISO 8601, where somebody said so
-    JSONExtractString(e.env, 'escalation', 'severity') AS severity, -- String: how urgent, where somebody said so
+    {queue_why} AS why, -- String: why it waits
+    e.escalation_due AS due, -- String: until when, ISO 8601, where somebody said so
+    toString(e.escalation_severity) AS severity, -- String: how urgent, where somebody said so
     e.trace_id AS trace_id -- String: OpenTelemetry trace
 FROM
 (
-    SELECT tenant, time, case_id, event_id, event_type, name, outcome, trace_id, env FROM {database}.rows
-    WHERE event_type IN ('escalation', 'decision', 'human_review')
-        AND (event_type = 'escalation' OR outcome = 'escalated' OR (event_type = 'decision'
-            AND (JSONExtractBool(env, 'decision', 'is_default')
-                OR toFloat64OrDefault(trim(BOTH '"' FROM JSONExtractRaw(env, 'decision', 'confidence')), toFloat64(1)) < 0.5)))
+    SELECT tenant, time, case_id, event_id, event_type, name, outcome, trace_id, decision_is_default,
+        escalation_to, escalation_due, escalation_severity
+    FROM {database}.rows
+    WHERE event_type IN ('escalation', 'decision', 'human_review') AND {queue_candidate}
     LIMIT 1 BY chain_id, seq, row_hash
 ) AS e
 LEFT JOIN
 (
-    SELECT parent_event_id AS subject, max(time) AS reviewed FROM {database}.rows
-    WHERE event_type = 'human_review' AND parent_event_id != '' GROUP BY subject
-) AS own ON own.subject = e.event_id
+    SELECT tenant, parent_event_id AS subject, max(time) AS reviewed FROM {database}.rows
+    WHERE event_type = 'human_review' AND parent_event_id != '' GROUP BY tenant, subject
+) AS own ON own.tenant = e.tenant AND own.subject = e.event_id
 LEFT JOIN
 (
     SELECT tenant, case_id, max(time) AS reviewed FROM {database}.rows

@@ -5,7 +5,7 @@ SELECT
     r.case_id AS case_id, -- String: business case
     r.event_id AS event_id, -- String: id of the review
     r.parent_event_id AS subject_event_id, -- String: event that was reviewed
-    if(JSONExtractString(r.env, 'review', 'reviewer', 'id') != '', JSONExtractString(r.env, 'review', 'reviewer', 'id'), r.actor_id) AS reviewer, -- String: who reviewed
+    if(r.reviewer_id != '', r.reviewer_id, r.actor_id) AS reviewer, -- String: who reviewed
     if(JSONExtractString(r.env, 'review', 'reviewer', 'role') != '', JSONExtractString(r.env, 'review', 'reviewer', 'role'), toString(r.actor_role)) AS reviewer_role, -- String: in which role
     JSONExtractString(r.env, 'review', 'author', 'id') AS author, -- String: who wrote the draft
     JSONExtractString(r.env, 'review', 'action') AS action, -- String: approve, edit, reject or escalate

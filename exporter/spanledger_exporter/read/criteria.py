@@ -1,0 +1,77 @@
+"""What a search asks for, and the SQL conditions that say it.
+
+Values travel as bound parameters, never inside the SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from spanledger_exporter.read.event import BEGIN
+from spanledger_semconv.events import HOUSEKEEPING
+
+DEFAULT_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What to look for; an empty value does not limit. Times are Unix nanoseconds, `until_ns` is exclusive."""
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+    event_type: str = ""
+    model: str = ""
+    actor: str = ""
+    reviewer: str = ""
+    case_id: str = ""
+    outcome: str = ""
+    text: str = ""
+    tenant: str = ""
+    with_housekeeping: bool = True
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+
+
+_REVIEWER: Final = "(actor_id = {reviewer:String} OR reviewer_id = {reviewer:String})"
+
+
+@dataclass(slots=True)
+class Conditions:
+    """SQL conditions on `rows` joined by AND, with their bound parameters."""
+
+    said: tuple[str, ...]
+    parameters: dict[str, Any]
+
+    def __str__(self) -> str:
+        return " AND ".join(self.said) or "1"
+
+    @classmethod
+    def of(cls, criteria: Criteria) -> Conditions:
+        """Return the conditions for everything but the text."""
+        found = cls((), {})
+        found._add("tenant = {tenant:String}", tenant=criteria.tenant)
+        found._add("time >= fromUnixTimestamp64Nano({since:Int64})", since=criteria.since_ns)
+        found._add("time < fromUnixTimestamp64Nano({until:Int64})", until=criteria.until_ns)
+        found._add("event_type = {event_type:String}", event_type=criteria.event_type)
+        found._add("(model = {model:String} OR model_requested = {model:String})", model=criteria.model)
+        found._add("actor_id = {actor:String}", actor=criteria.actor)
+        found._add(f"event_type = 'human_review' AND {_REVIEWER}", reviewer=criteria.reviewer)
+        found._add("case_id = {case:String}", case=criteria.case_id)
+        if not criteria.with_housekeeping:
+            found._add("event_type NOT IN {housekeeping:Array(String)}", housekeeping=sorted(HOUSEKEEPING))
+        if criteria.outcome == "incomplete":
+            found._add(f"(outcome = 'incomplete' OR endsWith(event_id, '{BEGIN}'))")
+        else:
+            found._add("outcome = {outcome:String}", outcome=criteria.outcome)
+        return found
+
+    def also(self, condition: str, **parameters: Any) -> Conditions:
+        """Return these conditions and one more."""
+        return Conditions((*self.said, condition), self.parameters | parameters)
+
+    def _add(self, condition: str, **parameters: Any) -> None:
+        """Add a condition, unless one of its parameters is empty."""
+        if all(value not in (None, "") for value in parameters.values()):
+            self.said = (*self.said, condition)
+            self.parameters |= parameters
