@@ -1,7 +1,8 @@
 """Several instrumentations watch the same call, and still exactly one span has its usage.
 
 The HTTP instrumentation is the real one. The rival GenAI instrumentations are simulated: installing the real ones would
-register their entry points in this environment, and the launcher would load them everywhere.
+register their entry points in this environment, and the launcher would load them everywhere. The real ones, each in an
+environment of its own, are the business of `tests/conformance/rivals.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from local_provider import LocalProvider
 from spanledger.anthropic import AnthropicInstrumentor
+from spanledger.invocation.coexistence import nested_markers
 from spanledger.openai import OpenAIInstrumentor
 
 UTIL_GENAI = "opentelemetry.genai.client.inference.context"
@@ -176,6 +178,9 @@ def test_a_rival_that_says_so_in_the_context_is_not_counted_twice(
     [
         ("openinference.instrumentation.openai:OpenAIInstrumentor", ask_openai),
         ("openinference.instrumentation.anthropic:AnthropicInstrumentor", ask_anthropic),
+        ("opentelemetry.instrumentation.openai:OpenAIInstrumentor", ask_openai),
+        ("opentelemetry.instrumentation.anthropic:AnthropicInstrumentor", ask_anthropic),
+        ("openlit.instrumentation.openai:OpenAIInstrumentor", ask_openai),
     ],
 )
 @pytest.mark.usefixtures("instrumented")
@@ -194,6 +199,67 @@ def test_we_step_aside_for_a_rival_that_does_not_listen(
         ask(provider)
     assert [span.name for span in with_usage(exporter)] == ["rival"]
     assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in caplog.text
+
+
+@pytest.mark.usefixtures("exporter")
+def test_the_official_family_is_told_by_an_object_of_its_own_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything else in its context key is not believed, and the call would be counted twice."""
+
+    class InferenceData:
+        """As in opentelemetry-util-genai 1.3b0."""
+
+    stub = ModuleType("opentelemetry.util.genai._inference_invocation")
+    vars(stub)["InferenceData"] = InferenceData
+    monkeypatch.setitem(sys.modules, stub.__name__, stub)
+    markers = nested_markers()
+    assert isinstance(markers[UTIL_GENAI], InferenceData)
+    assert markers["opentelemetry.genai.client.embedding.context"] is True
+
+
+class ProxiedResponse(wrapt.ObjectProxy[Any]):
+    """As the official instrumentation puts around a stream's HTTP response."""
+
+    def close(self) -> None:
+        """Close what is wrapped."""
+        self.__wrapped__.close()
+
+
+class ProxiedStream(wrapt.ObjectProxy[Any]):
+    """As OpenLLMetry puts around a stream: for sync and async streams alike."""
+
+    def __next__(self) -> Any:
+        return next(self.__wrapped__)
+
+    async def __anext__(self) -> Any:
+        return await anext(self.__wrapped__)
+
+
+@pytest.fixture
+def proxying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have somebody below us return proxies, as if instrumented before we were."""
+    original = OpenAICompletions.create
+
+    def create(self: Any, **kwargs: Any) -> Any:
+        stream = original(self, **kwargs)
+        stream.response = ProxiedResponse(stream.response)
+        return ProxiedStream(stream)
+
+    monkeypatch.setattr(OpenAICompletions, "create", create)
+
+
+@pytest.mark.usefixtures("proxying")
+@pytest.mark.parametrize("read", [list, lambda stream: stream.close()])
+def test_a_stream_in_the_proxies_of_somebody_below_us_is_read_and_closed_as_ever(
+    provider: LocalProvider, exporter: InMemorySpanExporter, read: Callable[[Any], Any]
+) -> None:
+    """Our observer and our hook sit in the SDK's own objects: in a proxy they would call each other for ever."""
+    OpenAIInstrumentor().instrument(skip_dep_check=True)
+    try:
+        with openai.OpenAI(base_url=provider.openai_url, api_key="local") as client:
+            read(client.chat.completions.create(model="gpt-5-mini", messages=ASK, stream=True))
+    finally:
+        OpenAIInstrumentor().uninstrument()
+    assert [span.name for span in exporter.get_finished_spans()] == ["chat gpt-5-mini"]
 
 
 @both_sdks

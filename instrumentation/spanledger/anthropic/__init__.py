@@ -21,7 +21,7 @@ class AnthropicInstrumentor(ClientInstrumentor):
     entry_point = "spanledger_anthropic"
     rivals = (
         Rival("opentelemetry.instrumentation.genai.anthropic", "AnthropicInstrumentor", "anthropic", listens=True),
-        Rival("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic", listens=True),
+        Rival("opentelemetry.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic", listens=False),
         Rival("openinference.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic", listens=False),
         Rival("openlit.instrumentation.anthropic", "AnthropicInstrumentor", "anthropic", listens=False),
     )

@@ -3,7 +3,7 @@
 | who | what happens |
 |---|---|
 | suppressed instrumentation (`suppress_instrumentation`) | we record nothing |
-| an outer opentelemetry-util-genai or traceloop span that says it records the call | we record nothing |
+| an outer opentelemetry-util-genai span that says it records the call | we record nothing |
 | an instrumentation of that family below us | our context tells it that the call is recorded |
 | another instrumentation that listens to neither | we step aside and say once which variable disables it |
 | HTTP instrumentation | its spans are children of ours and carry no usage |
@@ -26,10 +26,29 @@ DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 _UTIL_GENAI_INFERENCE = "opentelemetry.genai.client.inference.context"
 _UTIL_GENAI_EMBEDDING = "opentelemetry.genai.client.embedding.context"
+_UTIL_GENAI_FETCH = "opentelemetry.genai.client.fetch_response.context"
 _TRACELOOP = "suppress_language_model_instrumentation"
+_UTIL_GENAI_DATA = {
+    _UTIL_GENAI_INFERENCE: ("opentelemetry.util.genai._inference_invocation", "InferenceData"),
+    _UTIL_GENAI_EMBEDDING: ("opentelemetry.util.genai._embedding_invocation", "EmbeddingData"),
+    _UTIL_GENAI_FETCH: ("opentelemetry.util.genai._fetch_response_invocation", "FetchResponseData"),
+}
 
-NESTED_MARKERS: Mapping[str, object] = {_UTIL_GENAI_INFERENCE: True, _UTIL_GENAI_EMBEDDING: True, _TRACELOOP: True}
-"""Context entries that tell instrumentations below us that the call is recorded already."""
+
+def nested_markers() -> Mapping[str, object]:
+    """Give the context entries that tell instrumentations below us that the call is recorded already.
+
+    opentelemetry-util-genai believes only an object of its own class, into which it writes what it saw (and, by
+    default, no content); nobody reads it.
+    """
+    markers: dict[str, object] = {_TRACELOOP: True}
+    for key, (module, name) in _UTIL_GENAI_DATA.items():
+        try:
+            markers[key] = getattr(sys.modules[module], name)()
+        except Exception:  # not imported, or of a version that we do not know: then nobody asks for its class
+            markers[key] = True
+    return markers
+
 
 _SUPPRESSING = frozenset(
     {
@@ -37,6 +56,7 @@ _SUPPRESSING = frozenset(
         "suppress_instrumentation",
         _UTIL_GENAI_INFERENCE,
         _UTIL_GENAI_EMBEDDING,
+        _UTIL_GENAI_FETCH,
         _TRACELOOP,
     }
 )

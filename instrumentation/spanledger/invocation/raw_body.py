@@ -23,7 +23,7 @@ class BodyTap:
     __slots__ = ("_call", "_hooked", "_http_response", "_pieces", "is_reading")
 
     def __init__(self, http_response: Any, call: Call) -> None:
-        self._http_response = http_response
+        self._http_response = http_response = without_proxy(http_response)
         self._call = call
         self._pieces: list[bytes] = []
         self.is_reading = False
@@ -87,6 +87,15 @@ class BodyTap:
             request=http_response.request,
         )
         return twin
+
+
+def without_proxy(response: Any) -> Any:
+    """Return the HTTP response itself, where another instrumentation has put a wrapt proxy around it.
+
+    A hook in a proxy's `vars` is a hook in the wrapped object, which the proxy's own methods would call for ever.
+    """
+    inner = getattr(response, "__wrapped__", None)
+    return response if inner is None else without_proxy(inner)
 
 
 class Fields(dict[str, Any]):

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 from spanledger.invocation.abandoned import end_from_finaliser
 from spanledger.invocation.call import Call, failed
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.raw_body import remaining_chunks
+from spanledger.invocation.raw_body import remaining_chunks, without_proxy
 from spanledger_semconv.invocation import InvocationResult, Outcome
 
 
@@ -239,8 +239,10 @@ def observe_stream(
 
     Raises AttributeError for an object that is no stream of this kind; the caller then ends the call itself.
     """
-    kind = async_observer if hasattr(type(stream), "__anext__") else sync_observer
-    observation = kind(_acyclic_iterator(stream), call, reducer)
+    iterator = _acyclic_iterator(stream)
+    # Asked of the iterator: another instrumentation's proxy of a stream has the methods of both kinds.
+    kind = async_observer if hasattr(iterator, "__anext__") else sync_observer
+    observation = kind(iterator, call, reducer)
     stream._iterator = observation  # noqa: SLF001  # the one place that all ways of reading go through
     observation.unhook = hook_close(stream.response, observation)
 
@@ -274,6 +276,7 @@ def hook_close(response: Any, watcher: Closable) -> Callable[[], None]:
     Every way of closing a stream ends there. The hook holds the watcher weakly: it must not keep it alive.
     """
     reference = weakref.ref(watcher)
+    response = without_proxy(response)
     hooked = vars(response)
     before = {name: hooked[name] for name in ("close", "aclose") if name in hooked}  # somebody else's hooks
 

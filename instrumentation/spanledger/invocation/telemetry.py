@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation import (
 )
 
 from spanledger.invocation.call import Call
-from spanledger.invocation.coexistence import NESTED_MARKERS, is_recorded_elsewhere
+from spanledger.invocation.coexistence import is_recorded_elsewhere, nested_markers
 from spanledger.invocation.faults import report_once
 from spanledger.invocation.metrics import INFERENCE_OPERATIONS, CallMetrics
 from spanledger.invocation.settings import CaptureSettings, read_settings
@@ -75,6 +75,7 @@ class Telemetry:
         self.active = True
         self._rivals_check: Callable[[], bool] | None = rivals_check
         self._steps_aside = False
+        self._markers = nested_markers()
         self.settings = settings if settings is not None else read_settings()
         self.metrics = CallMetrics(get_meter(scope, version, meter_provider, _SCHEMA_URL), self.settings.metric_names)
         self._tracer = get_tracer(scope, version, tracer_provider, _SCHEMA_URL)
@@ -90,6 +91,7 @@ class Telemetry:
         check, self._rivals_check = self._rivals_check, None
         if check is not None:  # at the first call, when every instrumentation has been switched on
             self._steps_aside = check()
+            self._markers = nested_markers()
         return self._steps_aside
 
     def start(
@@ -113,7 +115,7 @@ class Telemetry:
             kind,
             _start_attributes(request),
         )
-        context = Context({**parent, **NESTED_MARKERS, EXCHANGE_KEY: exchange, _SPAN_KEY: span})
+        context = Context({**parent, **self._markers, EXCHANGE_KEY: exchange, _SPAN_KEY: span})
         return Call(self, invocation, span, context)
 
     def completed(

@@ -40,7 +40,7 @@ class OpenAIInstrumentor(ClientInstrumentor):
     rivals = (
         Rival("opentelemetry.instrumentation.genai.openai", "OpenAIInstrumentor", "openai", listens=True),
         Rival("opentelemetry.instrumentation.openai_v2", "OpenAIInstrumentor", "openai", listens=False),
-        Rival("opentelemetry.instrumentation.openai", "OpenAIInstrumentor", "openai", listens=True),
+        Rival("opentelemetry.instrumentation.openai", "OpenAIInstrumentor", "openai", listens=False),
         Rival("openinference.instrumentation.openai", "OpenAIInstrumentor", "openai", listens=False),
         Rival("openlit.instrumentation.openai", "OpenAIInstrumentor", "openlit", listens=False),
     )
