@@ -20,7 +20,7 @@ from spanledger.invocation.faults import report_once
 
 _HOLDS_LOCKS = ("opentelemetry", "spanledger", "logging", "threading", "queue", "concurrent.", "asyncio.", "importlib")
 
-_waiting: deque[Callable[[], None]] = deque()  # append and popleft are atomic, and safe inside a finaliser
+waiting: deque[Callable[[], None]] = deque()  # append and popleft are atomic, and safe inside a finaliser
 
 
 def end_from_finaliser(end: Callable[[], None]) -> None:
@@ -29,16 +29,16 @@ def end_from_finaliser(end: Callable[[], None]) -> None:
         return
     frame = sys._getframe(1).f_back  # noqa: SLF001  # the frame that the finaliser interrupted
     if _is_inside_telemetry(frame):
-        _waiting.append(end)
+        waiting.append(end)
     else:
         end()
 
 
 def end_waiting() -> None:
     """Run the ends that had to wait."""
-    while _waiting:
+    while waiting:
         try:
-            end = _waiting.popleft()
+            end = waiting.popleft()
         except IndexError:  # another thread was faster
             return
         try:

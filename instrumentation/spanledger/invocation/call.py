@@ -32,15 +32,6 @@ _LONGEST_MESSAGE = 4096
 _CALLER_GAVE_UP = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
 
 _SAID_ON_SPAN = frozenset({"cancelled", "incomplete", "escalated"})  # what a span's status cannot say
-_USAGE_ATTRIBUTES = (
-    ("input_tokens", names.GEN_AI_USAGE_INPUT_TOKENS),
-    ("output_tokens", names.GEN_AI_USAGE_OUTPUT_TOKENS),
-)
-_USAGE_SUBSETS = (
-    ("cache_read", names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS),
-    ("cache_write", names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS),
-    ("reasoning", names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS),
-)
 _OTHER_USAGE = {
     "input_audio": names.GEN_AI_USAGE_AUDIO_INPUT_TOKENS,
     "output_audio": names.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS,
@@ -110,25 +101,19 @@ class Call:
         request = self.invocation.request
         span = self.span
         is_recording = span.is_recording()
-        wants_content = (telemetry.settings.content_on_span and is_recording) or telemetry.wants_content
-        content = content_values(request, result) if wants_content else {}
+        wants_content = telemetry.wants_content or (is_recording and telemetry.settings.content_on_span)
+        content: dict[str, Any] = content_values(request, result) if wants_content else {}
         if telemetry.has_hook:
             content = deepcopy(content)  # a hook may change what is emitted; the hand-over stays what was said
         attributes = result_attributes(result)
-        event = telemetry.completed(self, attributes, content)
+        event = telemetry.completed(self, attributes, content) if telemetry.has_listener else None
         if is_recording:
-            if telemetry.settings.content_on_span and request.operation != "embeddings":  # no such attributes there
-                attributes.update(content_attributes(content))
+            if content and telemetry.settings.content_on_span and request.operation != "embeddings":
+                attributes.update(content_attributes(content))  # embeddings have no such attributes
             span.set_attributes(attributes)
             if result.error_type is not None:
                 span.set_status(Status(StatusCode.ERROR, result.error_message))
-        telemetry.metrics.note(
-            request,
-            result,
-            duration_s=duration_s,
-            chunk_interval_s=self.chunk_interval_s,
-            span=span.get_span_context(),
-        )
+        telemetry.metrics.note(request, result, duration_s, self.chunk_interval_s, span.get_span_context())
         if event is not None:
             telemetry.emit(event)
 
@@ -186,14 +171,16 @@ def result_attributes(result: InvocationResult) -> dict[str, Any]:
 
 def _add_usage(usage: Usage, attributes: dict[str, Any]) -> None:
     """Totals as reported, also 0; subsets only where there is something in them."""
-    for field, name in _USAGE_ATTRIBUTES:
-        count = getattr(usage, field)
-        if count is not None:
-            attributes[name] = count
-    for field, name in _USAGE_SUBSETS:
-        count = getattr(usage, field)
-        if count:
-            attributes[name] = count
+    if usage.input_tokens is not None:
+        attributes[names.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
+    if usage.output_tokens is not None:
+        attributes[names.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output_tokens
+    if usage.cache_read:
+        attributes[names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS] = usage.cache_read
+    if usage.cache_write:
+        attributes[names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS] = usage.cache_write
+    if usage.reasoning:
+        attributes[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning
     for key, count in usage.other.items():
         if count and key in _OTHER_USAGE:
             attributes[_OTHER_USAGE[key]] = count

@@ -10,18 +10,22 @@ import sys
 from spanledger_semconv.invocation import CallSite
 
 _FURTHEST = 40
-_NOT_THE_APPLICATION = ("spanledger.", "wrapt.", "functools", "contextlib", "asyncio.", "anyio.", "opentelemetry.")
+_NOT_THE_APPLICATION = ("spanledger.", "wrapt.", "functools.", "contextlib.", "asyncio.", "anyio.", "opentelemetry.")
 
 
-def find_call_site(library: str) -> CallSite | None:
-    """Give the nearest frame outside `library` (a top-level package name), us and the plumbing between."""
-    frame = sys._getframe(1)  # noqa: SLF001  # the only way to a frame without building the whole stack
-    outside = (*_NOT_THE_APPLICATION, library + ".")
+def find_call_site(inside: tuple[str, ...]) -> CallSite | None:
+    """Give the nearest frame outside the modules that `modules_inside` gave; who calls this is one of ours."""
+    frame = sys._getframe(1).f_back  # noqa: SLF001  # the only way to a frame without building the whole stack
     for _ in range(_FURTHEST):
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith(outside) and module != library:
-            return CallSite(module, frame.f_code.co_qualname, frame.f_lineno)
-        if frame.f_back is None:
+        if frame is None:
             return None
+        module = frame.f_globals.get("__name__", "")
+        if not f"{module}.".startswith(inside):
+            return CallSite(module, frame.f_code.co_qualname, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def modules_inside(library: str) -> tuple[str, ...]:
+    """Give what names of modules begin with that are not the application: `library`'s (a package), ours, plumbing."""
+    return (*_NOT_THE_APPLICATION, library + ".")

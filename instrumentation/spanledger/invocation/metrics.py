@@ -2,7 +2,8 @@
 
 - A finished call only notes its figures here. The SDK's aggregation, some twenty microseconds per instrument, runs
   when a metric reader collects: our counters are asynchronous instruments, and their callback records what was noted.
-  The exported data is the same. Without a reader, what was noted is recorded after every `MOST_NOTED` calls.
+  The exported data is the same. Once `MOST_NOTED` calls wait, each further call records the oldest two: no call pays
+  for all of them at once, and without a reader the memory stays bounded.
 - Streams count once, at their end: the time to the first chunk and the mean time between chunks, not one per chunk.
 - `released` names are those that opentelemetry-util-genai 1.3b0 emits; `both` is for the time of migration.
 
@@ -12,11 +13,11 @@ Durations are in seconds, buckets as the conventions ask for them.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
@@ -30,6 +31,7 @@ from spanledger_semconv.invocation import InvocationRequest, InvocationResult, U
 
 INFERENCE_OPERATIONS = frozenset({"chat", "text_completion", "generate_content"})
 MOST_NOTED: Final = 2048
+_RECORDED_PER_CALL: Final = 2  # more than one, so that the waiting ones become fewer
 
 Attributes = dict[str, Any]
 
@@ -38,16 +40,20 @@ _METRIC_KEYS_OF_REQUEST = (names.SERVER_ADDRESS, names.SERVER_PORT)
 _NO_USAGE = Usage(source="unknown")
 
 
-@dataclass(slots=True)
-class Noted:
+class Noted(NamedTuple):
     """The figures of one finished call; no content, so that nothing large waits for a reader."""
 
-    attributes: Attributes
     operation: str
+    provider: str | None
+    request_model: str | None
+    response_model: str | None
+    error_type: str | None
+    request_attributes: Mapping[str, Any]
+    response_attributes: Mapping[str, Any]
+    usage: Usage
     duration_s: float
     first_chunk_s: float | None
     chunk_interval_s: float | None
-    usage: Usage
     span: SpanContext
 
 
@@ -71,33 +77,39 @@ class CallMetrics:
         self,
         request: InvocationRequest,
         result: InvocationResult,
-        *,
         duration_s: float,
         chunk_interval_s: float | None,
         span: SpanContext,
+        /,
     ) -> None:
-        """Note one finished call."""
+        """Note one finished call. By position: naming the arguments would cost as much as the rest."""
         noted = self._noted
         noted.append(
             Noted(
-                attributes=_metric_attributes(request, result),
-                operation=request.operation,
-                duration_s=duration_s,
-                first_chunk_s=result.time_to_first_chunk_s,
-                chunk_interval_s=chunk_interval_s,
-                usage=result.usage or _NO_USAGE,
-                span=span,
+                request.operation,
+                request.provider,
+                request.model,
+                result.model,
+                result.error_type,
+                request.attributes,
+                result.attributes,
+                result.usage or _NO_USAGE,
+                duration_s,
+                result.time_to_first_chunk_s,
+                chunk_interval_s,
+                span,
             )
         )
         if len(noted) > MOST_NOTED:
-            self.record_noted()
+            self.record_noted(_RECORDED_PER_CALL)
 
-    def record_noted(self) -> None:
-        """Hand everything noted to the SDK."""
+    def record_noted(self, most: int = sys.maxsize) -> None:
+        """Hand what was noted to the SDK, the oldest first and no more than `most`."""
         if self._process != os.getpid():  # a forked child: what the parent noted is the parent's to record
             self._process = os.getpid()
             self._noted.clear()
-        while self._noted:
+        while self._noted and most > 0:
+            most -= 1
             try:
                 noted = self._noted.popleft()
             except IndexError:  # another reader was faster
@@ -107,8 +119,9 @@ class CallMetrics:
     def _record(self, noted: Noted) -> None:
         context = set_span_in_context(NonRecordingSpan(noted.span), Context())  # for exemplars
         try:
+            attributes = _metric_attributes(noted)
             for recorder in self._recorders:
-                recorder.record(noted, context)
+                recorder.record(noted, attributes, context)
         except Exception as error:
             report_once("record metrics", error)
 
@@ -120,7 +133,7 @@ class CallMetrics:
 class _Latest:
     """The names of the newest conventions."""
 
-    def __init__(self, meter: Meter, record_noted: Any) -> None:
+    def __init__(self, meter: Meter, record_noted: Callable[[], None]) -> None:
         self._inference = _histogram(meter, semconv.INFERENCE_DURATION)
         self._operation = _histogram(meter, semconv.OPERATION_DURATION)
         self._first_chunk = _histogram(meter, semconv.INFERENCE_TIME_TO_FIRST_CHUNK)
@@ -133,8 +146,7 @@ class _Latest:
         self._cache_write_total = _Total(meter, semconv.USAGE_CACHE_WRITE_INPUT_TOKENS, record_noted)
         self._reasoning_total = _Total(meter, semconv.USAGE_REASONING_OUTPUT_TOKENS, record_noted)
 
-    def record(self, noted: Noted, context: Context) -> None:
-        attributes = noted.attributes
+    def record(self, noted: Noted, attributes: Attributes, context: Context) -> None:
         if noted.operation not in INFERENCE_OPERATIONS:
             self._operation.record(noted.duration_s, attributes, context)
             return
@@ -172,8 +184,7 @@ class _Released:
         self._first_chunk = _histogram(meter, semconv.LEGACY_TIME_TO_FIRST_CHUNK)
         self._chunk_interval = _histogram(meter, semconv.LEGACY_TIME_PER_OUTPUT_CHUNK)
 
-    def record(self, noted: Noted, context: Context) -> None:
-        attributes = noted.attributes
+    def record(self, noted: Noted, attributes: Attributes, context: Context) -> None:
         for histogram, value in (
             (self._duration, noted.duration_s),
             (self._first_chunk, noted.first_chunk_s),
@@ -189,7 +200,7 @@ class _Released:
 class _Total:
     """One monotonic sum, kept here and collected by the SDK when a reader asks."""
 
-    def __init__(self, meter: Meter, metric: semconv.Metric, record_noted: Any) -> None:
+    def __init__(self, meter: Meter, metric: semconv.Metric, record_noted: Callable[[], None]) -> None:
         self._sums: dict[frozenset[tuple[str, Any]], int] = {}
         self._lock = threading.Lock()  # held for one addition; guards _sums
         self._record_noted = record_noted
@@ -206,19 +217,19 @@ class _Total:
         return [Observation(count, {**dict(key), names.GEN_AI_TOKEN_MODALITY: "unknown"}) for key, count in sums]
 
 
-def _metric_attributes(request: InvocationRequest, result: InvocationResult) -> Attributes:
+def _metric_attributes(noted: Noted) -> Attributes:
     """Give the low-cardinality attributes of one call's metrics."""
-    attributes: Attributes = {names.GEN_AI_OPERATION_NAME: request.operation}
-    if request.provider is not None:
-        attributes[names.GEN_AI_PROVIDER_NAME] = request.provider
-    if request.model is not None:
-        attributes[names.GEN_AI_REQUEST_MODEL] = request.model
-    if result.model is not None:
-        attributes[names.GEN_AI_RESPONSE_MODEL] = result.model
-    if result.error_type is not None:
-        attributes[names.ERROR_TYPE] = result.error_type
-    _copy(request.attributes, _METRIC_KEYS_OF_REQUEST, attributes)
-    _copy(result.attributes, _METRIC_KEYS_OF_RESULT, attributes)
+    attributes: Attributes = {names.GEN_AI_OPERATION_NAME: noted.operation}
+    if noted.provider is not None:
+        attributes[names.GEN_AI_PROVIDER_NAME] = noted.provider
+    if noted.request_model is not None:
+        attributes[names.GEN_AI_REQUEST_MODEL] = noted.request_model
+    if noted.response_model is not None:
+        attributes[names.GEN_AI_RESPONSE_MODEL] = noted.response_model
+    if noted.error_type is not None:
+        attributes[names.ERROR_TYPE] = noted.error_type
+    _copy(noted.request_attributes, _METRIC_KEYS_OF_REQUEST, attributes)
+    _copy(noted.response_attributes, _METRIC_KEYS_OF_RESULT, attributes)
     return attributes
 
 

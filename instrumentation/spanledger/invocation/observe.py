@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from opentelemetry.context import attach, detach
 
-from spanledger.invocation.abandoned import end_from_finaliser, end_waiting
+from spanledger.invocation.abandoned import end_from_finaliser, end_waiting, waiting
 from spanledger.invocation.call import Call, failed
-from spanledger.invocation.call_site import find_call_site
+from spanledger.invocation.call_site import find_call_site, modules_inside
 from spanledger.invocation.faults import report_once
 from spanledger.invocation.raw_body import read_body
 from spanledger.invocation.raw_response import is_raw_response, observe_raw_response
@@ -72,11 +72,13 @@ Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], A
 
 def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> Wrapper:
     """Give a wrapt wrapper that observes a sync method of `library`."""
+    inside = modules_inside(library)
 
     def observed(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if telemetry.is_suppressed():
             return wrapped(*args, **kwargs)
-        begun = _begin(telemetry, lambda: open_exchange(instance, args, kwargs, find_call_site(library)))
+        site = find_call_site(inside)
+        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site)
         if begun is None:
             return wrapped(*args, **kwargs)
         exchange, call = begun
@@ -96,6 +98,7 @@ def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> 
 
 def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> Wrapper:
     """Give a wrapt wrapper that observes an async method of `library`."""
+    inside = modules_inside(library)
 
     async def observed(
         wrapped: Callable[..., Any],
@@ -106,7 +109,7 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
     ) -> Any:
         if telemetry.is_suppressed():
             return await wrapped(*args, **kwargs)
-        begun = _begin(telemetry, lambda: open_exchange(instance, args, kwargs, site))
+        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site)
         if begun is None:
             return await wrapped(*args, **kwargs)
         exchange, call = begun
@@ -127,16 +130,24 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
 
     def at_call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # The call site is only on the stack now; inside a task the coroutine has no caller.
-        site = None if not telemetry.active else find_call_site(library)
+        site = None if not telemetry.active else find_call_site(inside)
         return observed(wrapped, instance, args, kwargs, site)
 
     return at_call
 
 
-def _begin(telemetry: Telemetry, open_exchange: Callable[[], Exchange | None]) -> tuple[Exchange, Call] | None:
-    end_waiting()
+def _begin(  # noqa: PLR0917  # a closure in place of the arguments costs each call as much as this function
+    telemetry: Telemetry,
+    open_exchange: OpenExchange,
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    site: CallSite | None,
+) -> tuple[Exchange, Call] | None:
+    if waiting:
+        end_waiting()
     try:
-        exchange = open_exchange()
+        exchange = open_exchange(instance, args, kwargs, site)
         return None if exchange is None else (exchange, telemetry.start(exchange.request, exchange=exchange))
     except CallRefusedError:
         raise
@@ -170,11 +181,20 @@ def _settle(exchange: Exchange, call: Call, response: Any) -> None:
     try:
         if is_raw_response(response):
             _settle_raw(exchange, call, response)
+        elif exchange.is_stream and hasattr(response, "_iterator"):
+            observe_stream(
+                response,
+                call,
+                exchange.reducer(),
+                sync_observer=exchange.sync_observer,
+                async_observer=exchange.async_observer,
+            )
         else:
-            _settle_answer(exchange, call, response)
+            call.finish(exchange.result(response))
     except Exception as error:
         _settle_unread(exchange, call, error)
-    end_waiting()
+    if waiting:
+        end_waiting()
 
 
 def _settle_unread(exchange: Exchange, call: Call, error: Exception) -> None:
@@ -209,19 +229,6 @@ def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
         )
     else:
         call.finish(exchange.result(read_body(response.http_response)))
-
-
-def _settle_answer(exchange: Exchange, call: Call, response: Any) -> None:
-    if exchange.is_stream and hasattr(response, "_iterator"):
-        observe_stream(
-            response,
-            call,
-            exchange.reducer(),
-            sync_observer=exchange.sync_observer,
-            async_observer=exchange.async_observer,
-        )
-    else:
-        call.finish(exchange.result(response))
 
 
 def _has_body(response: Any) -> bool:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from copy import copy
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
@@ -72,13 +70,13 @@ class _Observation:
 
     def _keep(self, chunk: Any) -> None:
         """Fold a chunk while it is at hand: kept for later, it would cost its memory and the collector's time."""
-        if self._count == 0:
+        if not self._count:
             self._call.first_chunk_s = perf_counter() - self._call.started_s
         self._count += 1
         try:
             self._add(chunk)
-        except Exception as error:  # a chunk parsed into a type of the caller's own
-            report_once("read a stream chunk", error)
+        except Exception as error:
+            _report_chunk(error)
 
     def drained(self) -> None:
         """End the call: the provider's stream came to its end."""
@@ -146,12 +144,20 @@ class _Observation:
         first_s = call.first_chunk_s
         if first_s is not None and self._count > 1:
             call.chunk_interval_s = (perf_counter() - call.started_s - first_s) / (self._count - 1)
-        return replace(self._reducer.result(outcome), time_to_first_chunk_s=first_s)
+        result = self._reducer.result(outcome)
+        # It is ours alone until the call ends with it, and a copy would cost ten times as much.
+        object.__setattr__(result, "time_to_first_chunk_s", first_s)
+        return result
 
     def __del__(self) -> None:
         # Only while the call is open, and only in the process that started it: a forked child drops its copy silently.
         if self._call.is_open:
             end_from_finaliser(lambda: self._end(self._result_so_far))
+
+
+def _report_chunk(error: Exception) -> None:
+    """Report a chunk that could not be folded: the caller has the chunks parsed into a type of its own."""
+    report_once("read a stream chunk", error)
 
 
 class StreamObserver(_Observation, Iterator[Any]):
@@ -165,7 +171,7 @@ class StreamObserver(_Observation, Iterator[Any]):
         Leaving the loop ends only the generator: the stream can be read on, and its call is still open.
         """
         read = self._inner.__next__
-        keep = self._keep
+        add = self._add
         hides = self.hides
         while True:
             try:
@@ -176,7 +182,14 @@ class StreamObserver(_Observation, Iterator[Any]):
             except BaseException as error:
                 self.broke(error)
                 raise
-            keep(chunk)
+            if self._count:  # as `_keep`, without a call of its own for each chunk
+                self._count += 1
+                try:
+                    add(chunk)
+                except Exception as error:
+                    _report_chunk(error)
+            else:
+                self._keep(chunk)
             if hides is None or not hides(chunk):
                 yield chunk
 
@@ -257,8 +270,9 @@ def _acyclic_iterator(stream: Any) -> Any:
     iterator = stream._iterator  # noqa: SLF001  # see observe_stream
     frame = getattr(iterator, "gi_frame", None) or getattr(iterator, "ag_frame", None)
     if frame is not None and frame.f_locals.get("self") is stream:
-        twin = copy(stream)
-        del twin._iterator  # noqa: SLF001  # it refers to the stream itself, which would close the cycle again
+        # As `copy.copy` would, but without the iterator: it refers to the stream, which would close the cycle again.
+        twin = object.__new__(type(stream))
+        vars(twin).update({name: value for name, value in vars(stream).items() if name != "_iterator"})
         return twin.__stream__()
     return iterator
 

@@ -83,6 +83,7 @@ class Telemetry:
         self._hook = completion_hook if completion_hook is not None else _load_hook()
         self.has_hook = self._hook is not None
         self.wants_content = self.settings.content_on_event or self.has_hook
+        self.has_listener = self.settings.emit_event or self.has_hook
 
     def is_suppressed(self) -> bool:
         """Whether a call that starts now is not ours to record."""
@@ -110,7 +111,7 @@ class Telemetry:
         invocation = Invocation(request)
         parent = get_current()
         span = self._tracer.start_span(
-            name if name is not None else _span_name(request),
+            name or (f"{request.operation} {request.model}" if request.model else request.operation),
             Context({**parent, CONTEXT_KEY: invocation}),
             kind,
             _start_attributes(request),
@@ -156,10 +157,6 @@ class Telemetry:
             )
         except Exception as error:
             report_once("run the completion hook", error)
-
-
-def _span_name(request: InvocationRequest) -> str:
-    return f"{request.operation} {request.model}" if request.model else request.operation
 
 
 def _start_attributes(request: InvocationRequest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from spanledger.openai.chat_messages import (
     output_messages,
     tool_definitions,
 )
-from spanledger.openai.parameters import add_given, add_server, field, given, server_of
+from spanledger.openai.parameters import add_given, add_server, field, fields_of, given, given_only, server_of
 from spanledger.openai.parts import Part, text_part, tool_call_part
 from spanledger.openai.usage import chat_usage
 from spanledger_semconv import attributes as names
@@ -36,8 +36,11 @@ SCALAR_PARAMETERS = (
     ("seed", names.GEN_AI_REQUEST_SEED),
     ("reasoning_effort", names.GEN_AI_REQUEST_REASONING_LEVEL),
 )
+_NO_BODY: Mapping[str, Any] = {}
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json"}
 _API_TYPE = "chat_completions"
+SERVICE = frozenset({"service_tier", "system_fingerprint"})
+_ANSWER = SERVICE | frozenset({"id", "model", "choices", "usage"})
 
 
 class ChatExchange:
@@ -85,15 +88,16 @@ class ChatExchange:
 
     def result(self, response: Any) -> InvocationResult:
         """Read a whole answer."""
-        choices = getattr(response, "choices", None) or ()
+        answer = fields_of(response, _ANSWER)
+        choices = answer["choices"] or ()
         return InvocationResult(
             outcome="success",
-            response_id=getattr(response, "id", None),
-            model=getattr(response, "model", None),
+            response_id=answer["id"],
+            model=answer["model"],
             finish_reasons=[choice.finish_reason or "error" for choice in choices],
-            usage=chat_usage(getattr(response, "usage", None)),
+            usage=chat_usage(answer["usage"]),
             output_messages=Deferred(lambda: output_messages(choices)),
-            attributes=response_attributes(response),
+            attributes=response_attributes(answer),
         )
 
     def reducer(self) -> ChatReducer:
@@ -115,75 +119,74 @@ def open_chat(*, asks_for_usage: bool) -> Callable[..., ChatExchange]:
 def _chat_request(
     arguments: Mapping[str, Any], provider: str, server: tuple[str | None, int | None], site: CallSite | None
 ) -> InvocationRequest:
-    messages = as_sequence(arguments.get("messages"))
-    model = given(arguments, "model")
-    tools = given(arguments, "tools")
+    sent = given_only(arguments)
+    messages = as_sequence(sent.get("messages"))
+    model = sent.get("model")
+    tools = sent.get("tools")
     return InvocationRequest(
         operation="chat",
         provider=provider,
         model=model if isinstance(model, str) else None,
-        attributes=_request_attributes(arguments, server),
+        attributes=_request_attributes(sent, server),
         input_messages=Deferred(lambda: input_messages(messages)),
         tool_definitions=Deferred(lambda: tool_definitions(tools)) if tools is not None else (),
         tools=chat_tool_digests(tools),
-        prompt=PromptIdentity(digest=chat_prompt_digest(messages, arguments)),
+        prompt=PromptIdentity(chat_prompt_digest(messages, sent.get("response_format"))),
         call_site=site,
     )
 
 
-def _request_attributes(arguments: Mapping[str, Any], server: tuple[str | None, int | None]) -> dict[str, Any]:
+def _request_attributes(sent: Mapping[str, Any], server: tuple[str | None, int | None]) -> dict[str, Any]:
     attributes: dict[str, Any] = {names.OPENAI_API_TYPE: _API_TYPE}
     add_server(attributes, *server)
-    add_given(arguments, SCALAR_PARAMETERS, attributes)
-    add_limits(arguments, attributes)
-    output_type = _output_type(given(arguments, "response_format"))
-    if output_type is not None:
-        attributes[names.GEN_AI_OUTPUT_TYPE] = output_type
+    add_given(sent, SCALAR_PARAMETERS, attributes)
+    add_limits(sent, attributes)
+    if "response_format" in sent:
+        output_type = _output_type(sent["response_format"])
+        if output_type is not None:
+            attributes[names.GEN_AI_OUTPUT_TYPE] = output_type
     return attributes
 
 
-def add_limits(arguments: Mapping[str, Any], attributes: dict[str, Any]) -> None:
-    """Set what chat and legacy completions share: token limit, stop sequences, choices, tier, streaming."""
-    body = given(arguments, "extra_body")
-    body = body if isinstance(body, Mapping) else {}
-    for limit in (
-        given(arguments, "max_completion_tokens"),
-        given(arguments, "max_tokens"),
-        given(body, "max_completion_tokens"),
-    ):
+def add_limits(sent: Mapping[str, Any], attributes: dict[str, Any]) -> None:
+    """Set what chat and legacy completions share: token limit, stop sequences, choices, tier, streaming.
+
+    `sent` is what `given_only` left of the arguments.
+    """
+    body = sent.get("extra_body")
+    body = given_only(body) if isinstance(body, Mapping) else _NO_BODY
+    for limit in (sent.get("max_completion_tokens"), sent.get("max_tokens"), body.get("max_completion_tokens")):
         if limit is not None:
             attributes[names.GEN_AI_REQUEST_MAX_TOKENS] = limit
             break
-    stop = given(arguments, "stop")
+    stop = sent.get("stop")
     if stop is not None:
         attributes[names.GEN_AI_REQUEST_STOP_SEQUENCES] = (stop,) if isinstance(stop, str) else tuple(stop)
-    count = given(arguments, "n")
+    count = sent.get("n")
     if isinstance(count, int) and count != 1:
         attributes[names.GEN_AI_REQUEST_CHOICE_COUNT] = count
-    tier = given(arguments, "service_tier") or given(body, "service_tier")
+    tier = sent.get("service_tier") or body.get("service_tier")
     if tier is not None and tier != "auto":
         attributes[names.OPENAI_REQUEST_SERVICE_TIER] = tier
-    if given(arguments, "stream"):
+    if sent.get("stream"):
         attributes[names.GEN_AI_REQUEST_STREAM] = True
 
 
 def _output_type(response_format: Any) -> str | None:
     """Name the kind of output that was asked for; a class means structured output."""
-    if response_format is None:
-        return None
     if isinstance(response_format, type):
         return "json"
     kind = response_format if isinstance(response_format, str) else field(response_format, "type")
     return _OUTPUT_TYPES.get(kind, kind) if isinstance(kind, str) else None
 
 
-def response_attributes(response: Any) -> dict[str, Any]:
-    """Give what a whole answer, or the chunks of a stream, say about the service that made it."""
+def response_attributes(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the fields of a whole answer, or of a chunk, say about the service that made it."""
     attributes: dict[str, Any] = {}
-    tier = getattr(response, "service_tier", None)
+    tier = answer.get("service_tier")
     if tier:
         attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = tier
-    fingerprint = getattr(response, "system_fingerprint", None)
+    fingerprint = answer.get("system_fingerprint")
     if fingerprint:
         attributes[names.OPENAI_RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
     return attributes
@@ -272,10 +275,10 @@ class ChatReducer:
     def _add_any(self, chunk: Any) -> None:
         if self._model is None:
             self._id, self._model = chunk.id or None, chunk.model or None
-            self._attributes.update(response_attributes(chunk))
+            self._attributes.update(response_attributes(fields_of(chunk, SERVICE)))
         if chunk.usage is not None:
             self._usage = chunk.usage
-            self._attributes.update(response_attributes(chunk))
+            self._attributes.update(response_attributes(fields_of(chunk, SERVICE)))
         for choice in chunk.choices:
             known = self._choices.get(choice.index)
             if known is None:
@@ -285,7 +288,7 @@ class ChatReducer:
                 known.add(delta)
             if choice.finish_reason is not None:
                 known.finish_reason = choice.finish_reason
-                self._attributes.update(response_attributes(chunk))
+                self._attributes.update(response_attributes(fields_of(chunk, SERVICE)))
             if known.role is not None and self._model is not None:
                 self._open_texts[choice.index] = known.text
 

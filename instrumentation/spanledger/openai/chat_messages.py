@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spanledger.invocation import DeferredMapping, prompt_digest, tool_digests
-from spanledger.openai.parameters import field, given
+from spanledger.openai.parameters import field
 from spanledger.openai.parts import Part, content_parts, plain, text_part, tool_call_part
 
 Message = dict[str, Any]
 
+_NO_TOOLS: Mapping[str, str] = {}
+
 _INSTRUCTION_ROLES = frozenset({"system", "developer"})
+_SEQUENCES = (list, tuple)
 
 
 def as_sequence(value: Any) -> Sequence[Any]:
     """Give a collection as a sequence without consuming an iterator; empty for anything else."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, _SEQUENCES):
         return value
     if isinstance(value, str | bytes | bytearray | Mapping | Iterator) or not hasattr(value, "__iter__"):
         return ()
@@ -103,9 +106,11 @@ def tool_definitions(tools: Any) -> list[dict[str, Any]]:
 
 def chat_tool_digests(tools: Any) -> Mapping[str, str]:
     """Give the digest of each tool as it is sent, by name, built when somebody looks."""
+    if tools is None:
+        return _NO_TOOLS
     offered = as_sequence(tools)
     if not offered:
-        return {}
+        return _NO_TOOLS
     return DeferredMapping(lambda: tool_digests([plain(_flat(tool)) for tool in offered]))
 
 
@@ -114,18 +119,15 @@ def _flat(tool: Any) -> Any:
     return field(tool, str(field(tool, "type"))) or tool
 
 
-def chat_prompt_digest(messages: Sequence[Any], arguments: Mapping[str, Any]) -> str:
+def chat_prompt_digest(messages: Sequence[Any], response_format: Any) -> str:
     """Give the digest of the instructions and the output schema of a request."""
-    instructions = [
-        text
-        for message in messages
-        if field(message, "role") in _INSTRUCTION_ROLES
-        for text in _texts(field(message, "content"))
-    ]
-    return prompt_digest(instructions, given(arguments, "response_format"))
-
-
-def _texts(content: Any) -> list[str]:
-    if isinstance(content, str):
-        return [content]
-    return [part["content"] for part in content_parts(content) if part["type"] == "text"]
+    instructions: list[str] = []
+    for message in messages:
+        role = message.get("role") if type(message) is dict else field(message, "role")
+        if role in _INSTRUCTION_ROLES:
+            content = field(message, "content")
+            if isinstance(content, str):
+                instructions.append(content)
+            else:
+                instructions += [part["content"] for part in content_parts(content) if part["type"] == "text"]
+    return prompt_digest(instructions, response_format)

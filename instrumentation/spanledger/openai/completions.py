@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from spanledger.invocation import Deferred, prompt_digest
-from spanledger.openai.chat import SCALAR_PARAMETERS, ChatExchange, add_limits, response_attributes
-from spanledger.openai.parameters import add_given, add_server, given, server_of
+from spanledger.openai.chat import SCALAR_PARAMETERS, SERVICE, ChatExchange, add_limits, response_attributes
+from spanledger.openai.parameters import add_given, add_server, fields_of, given_only, server_of
 from spanledger.openai.parts import text_part
 from spanledger.openai.usage import chat_usage
 from spanledger_semconv.invocation import CallSite, InvocationRequest, InvocationResult, Outcome, PromptIdentity
@@ -50,10 +50,11 @@ def _completion_request(resource: Any, arguments: Mapping[str, Any], site: CallS
     provider, host, port = server_of(resource)
     attributes: dict[str, Any] = {}
     add_server(attributes, host, port)
-    add_given(arguments, SCALAR_PARAMETERS, attributes)
-    add_limits(arguments, attributes)
-    model = given(arguments, "model")
-    prompt = given(arguments, "prompt")
+    sent = given_only(arguments)
+    add_given(sent, SCALAR_PARAMETERS, attributes)
+    add_limits(sent, attributes)
+    model = sent.get("model")
+    prompt = sent.get("prompt")
     return InvocationRequest(
         operation="text_completion",
         provider=provider,
@@ -102,7 +103,7 @@ class CompletionReducer:
         self._model = self._model or chunk.model or None
         if chunk.usage is not None:
             self._usage = chunk.usage
-        self._attributes.update(response_attributes(chunk))
+        self._attributes.update(response_attributes(fields_of(chunk, SERVICE)))
         for choice in chunk.choices or ():
             self._texts.setdefault(choice.index, []).append(choice.text or "")
             if choice.finish_reason:

@@ -8,6 +8,7 @@ from typing import Any
 from spanledger_semconv import attributes as names
 
 _UNSET = frozenset({"Omit", "NotGiven"})  # the SDK's markers, by name: it is not ours to import
+_SCALARS = (str, int, float)
 _HTTPS_PORT = 443
 
 # Host suffixes of services that speak OpenAI's protocol; anything else keeps the SDK's own name.
@@ -32,7 +33,7 @@ _PROVIDERS = (
 )
 
 # The URL object of a client is the same for all its calls; looking into it costs microseconds.
-_servers: dict[int, tuple[object, str, str | None, int | None]] = {}
+_servers: dict[int, tuple[object, tuple[str, str | None, int | None]]] = {}
 _MOST_SERVERS = 256
 
 
@@ -42,12 +43,19 @@ def given(arguments: Mapping[str, Any], name: str) -> Any:
     return None if value is None or type(value).__name__ in _UNSET else value
 
 
+def given_only(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the arguments that were sent: all of them at once, where several are looked for."""
+    return {
+        name: value for name, value in arguments.items() if value is not None and type(value).__name__ not in _UNSET
+    }
+
+
 def add_given(arguments: Mapping[str, Any], keys: tuple[tuple[str, str], ...], attributes: dict[str, Any]) -> None:
     """Copy scalar arguments that were sent under their attribute names."""
     for name, attribute in keys:
         if name in arguments:
             value = arguments[name]
-            if isinstance(value, str | int | float):
+            if isinstance(value, _SCALARS):
                 attributes[attribute] = value
 
 
@@ -59,19 +67,31 @@ def field(value: Any, name: str) -> Any:
     return value.get(name) if found is None and isinstance(value, Mapping) else found
 
 
+def fields_of(model: Any, fields: frozenset[str]) -> Mapping[str, Any]:
+    """Give at least `fields` of one of the SDK's models, or of whatever the caller had the answer parsed into.
+
+    A model keeps them in its dictionary, from where they are read at once: pydantic answers each attribute slowly.
+    """
+    own = getattr(model, "__dict__", None)
+    if own is not None and fields <= own.keys():
+        known: Mapping[str, Any] = own
+        return known
+    return {name: field(model, name) for name in fields}
+
+
 def server_of(resource: Any) -> tuple[str, str | None, int | None]:
     """Give provider, host and port (None for 443) of the client that `resource` belongs to."""
     client = getattr(resource, "_client", None)
     url = getattr(client, "base_url", None)
     known = _servers.get(id(url))
     if known is not None and known[0] is url:
-        return known[1:]
+        return known[1]
     host = getattr(url, "host", None) or None
     port = getattr(url, "port", None)
     server = (_provider(client, host), host, None if port == _HTTPS_PORT else port)
     if len(_servers) >= _MOST_SERVERS:
         _servers.clear()
-    _servers[id(url)] = (url, *server)
+    _servers[id(url)] = (url, server)
     return server
 
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from spanledger.openai.parameters import field
+from spanledger.openai.parameters import field, fields_of
 from spanledger_semconv.invocation import Usage
 
 _NO_COUNTS: dict[str, int] = {}
+_PROMPT_DETAILS = "prompt_tokens_details"
+_COMPLETION_DETAILS = "completion_tokens_details"
+_CHAT_USAGE = frozenset({"prompt_tokens", "completion_tokens", _PROMPT_DETAILS, _COMPLETION_DETAILS})
 
 
 def chat_usage(usage: Any) -> Usage | None:
     """Read the usage of chat completions, legacy completions and embeddings."""
     if usage is None:
         return None
-    details_in = field(usage, "prompt_tokens_details")
-    details_out = field(usage, "completion_tokens_details")
+    counts = fields_of(usage, _CHAT_USAGE)
+    details_in, details_out = counts[_PROMPT_DETAILS], counts[_COMPLETION_DETAILS]
+    if details_in is None and details_out is None:
+        return Usage(counts["prompt_tokens"], counts["completion_tokens"], other=_NO_COUNTS)
     return Usage(
-        input_tokens=field(usage, "prompt_tokens"),
-        output_tokens=field(usage, "completion_tokens"),
+        input_tokens=counts["prompt_tokens"],
+        output_tokens=counts["completion_tokens"],
         cache_read=field(details_in, "cached_tokens"),
         cache_write=field(details_in, "cache_write_tokens"),
         reasoning=field(details_out, "reasoning_tokens"),
-        other=_NO_COUNTS
-        if details_in is None and details_out is None
-        else _counts(
+        other=_counts(
             input_audio=field(details_in, "audio_tokens"),
             output_audio=field(details_out, "audio_tokens"),
             accepted_prediction=field(details_out, "accepted_prediction_tokens"),
