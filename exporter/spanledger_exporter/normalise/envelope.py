@@ -42,7 +42,6 @@ _BODY_OF_TYPE: Final[Mapping[str, str]] = {
     "escalation": "escalation",
     "artifact": "artifact",
 }
-_MISSING: Final = object()
 
 
 class Prepared(NamedTuple):
@@ -139,8 +138,10 @@ class Normaliser:
         if result.system_instructions:
             inputs = _fragment(_listed(inputs) + answered_instructions(parts, result))
         outputs = _fragment(output_items(parts, result, facts))
-        holds = begun is not None and _still_holds(begun.attributes, attributes, places.in_base)
-        base = begun.base if begun and holds else self._base(span, reading, inherited)
+        if begun is not None and places.values_in_base(attributes) == places.values_in_base(begun.attributes):
+            base = begun.base
+        else:  # the span has learned something since it started
+            base = self._base(span, reading, inherited)
         envelope = ProfiledEnvelope(base.fields)
         _identify(envelope, span, begun.event_id if begun else None)
         started_ns, ended_ns = span.start_time or 0, span.end_time or 0
@@ -150,9 +151,10 @@ class Normaliser:
         if result.model is not None:
             envelope["snapshot"] = self._origins.snapshot(envelope.get("snapshot"), result.model)
         add_measures(envelope, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
-        if places.clear:
-            envelope["attributes"] = orjson.Fragment(canonical_json({key: attributes[key] for key in places.clear}))
-        _refer(envelope, parts, span, {key: attributes[key] for key in places.other}, reading)
+        clear, other = sort_attributes(places, attributes)
+        if clear:
+            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
+        _refer(envelope, parts, span, other, reading)
         if inputs is not None:
             envelope["input"] = inputs
         if outputs is not None:
@@ -226,18 +228,10 @@ class Normaliser:
         if field_name := _BODY_OF_TYPE.get(event_type):
             fields[field_name] = bodies.body(_without_content(facts), field_name) or None
         in_profile = {key: _in_profile(value) for key, value in fields.items() if value is not None}
-        clear, other = sort_attributes(self.clear_list, reading.attributes, CONTENT_KEYS)
+        places = self.clear_list.sorted_keys(tuple(reading.attributes), CONTENT_KEYS)
+        clear, other = sort_attributes(places, reading.attributes)
         encoded = orjson.Fragment(canonical_json(clear)) if clear else None
         return Base(event_type, ProfiledEnvelope(in_profile), encoded, other)
-
-
-def _still_holds(before: Mapping[str, Any], now: Mapping[str, Any], in_base: Sequence[str]) -> bool:
-    """Say whether nothing that the base is made of has changed or come since the span started."""
-    for key in in_base:
-        known, value = before.get(key, _MISSING), now[key]
-        if known is not value and known != value:
-            return False
-    return True
 
 
 def _refer(

@@ -98,6 +98,26 @@ class RecentTexts:
             self.known[key] = RecentText(item.copy(), content, head, tail)
 
 
+def _recent_text(recent: Mapping[tuple[str, ...], RecentText], message: Any) -> RecentText | None:
+    """Return what is remembered of a message that is one text; None for any other message."""
+    try:
+        (part,) = message["parts"]
+        if message.get("name") is not None or len(part) != 2:
+            return None
+        role = message["role"]
+        return recent.get((part["content"], part["type"], role, _CLASS_OF_ROLE.get(role, "payload")))
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # no message with one part; or a value that nothing is found under
+        return None
+
+
+_CLASS_OF_ROLE: Final[Mapping[str, ContentClass]] = dict.fromkeys(INSTRUCTING_ROLES, "artifact")
+
+
 class Parts:
     """Collects the contents of one envelope and gives the items that refer to them."""
 
@@ -129,25 +149,12 @@ class Parts:
         recent, contents = self.policy.recent.known, self.contents
         items: Items = []
         for index, message in enumerate(messages):
-            if type(message) is not dict or type(message.get("parts")) is not list or message.get("name") is not None:
-                items += [{**item, "message": index} for item in self._message(message, "payload")]
-                continue
-            role = message.get("role")
-            role = role if type(role) is str else ""
-            content_class: ContentClass = "artifact" if role in INSTRUCTING_ROLES else "payload"
-            for part in message["parts"]:
-                known = None
-                if type(part) is dict and len(part) == 2:
-                    text, kind = part.get("content"), part.get("type")
-                    if type(text) is str and type(kind) is str:
-                        known = recent.get((text, kind, role, content_class))
-                if known is not None:
-                    contents.append(known.content)
-                    items.append(orjson.Fragment(b'%b"message":%d%b' % (known.head, index, known.tail)))
-                else:
-                    for item in self.part(part, role=role, content_class=content_class):
-                        item["message"] = index
-                        items.append(item)
+            known = _recent_text(recent, message)
+            if known is None:
+                items += [{**item, _PLACE: index} for item in self._message(message, "payload")]
+            else:
+                contents.append(known.content)
+                items.append(orjson.Fragment(b'%b"message":%d%b' % (known.head, index, known.tail)))
         return items
 
     def _message(self, message: Any, content_class: ContentClass) -> list[Item]:

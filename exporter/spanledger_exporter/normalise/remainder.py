@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -57,12 +57,17 @@ _KEPT_TWICE: Final = frozenset({keys.GEN_AI_AGENT_NAME, keys.GEN_AI_AGENT_VERSIO
 """Keys with a field of their own that readers and dashboards also look for under `attributes`."""
 
 
-class Places(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Places:
     """Which attributes stay clear, which go by reference, and which have a field in what both rows of a span share."""
 
     clear: tuple[str, ...]
     other: tuple[str, ...]
     in_base: tuple[str, ...]
+
+    def values_in_base(self, attributes: Mapping[str, Any]) -> list[Any]:
+        """Return what the base is made of; None stands for what is not there."""
+        return list(map(attributes.get, self.in_base))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +111,13 @@ class ClearList:
 MAX_REMEMBERED: Final = 4096
 
 
-def sort_attributes(
-    clear_list: ClearList, attributes: Mapping[str, Any], consumed: frozenset[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def sort_attributes(places: Places, attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `attributes` stays clear, and what goes by reference."""
-    places = clear_list.sorted_keys(tuple(attributes), consumed)
-    return {key: attributes[key] for key in places.clear}, {key: attributes[key] for key in places.other}
+    return _selected(attributes, places.clear), _selected(attributes, places.other)
+
+
+def _selected(attributes: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return dict(zip(names, map(attributes.__getitem__, names), strict=True)) if names else {}
 
 
 def reference_remainder(
