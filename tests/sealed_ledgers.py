@@ -28,11 +28,10 @@ from spanledger_exporter.verify.source import (
     ContentRow,
     EnvelopeRow,
     LogRow,
-    PackedRow,
     Place,
     ReceiptRow,
+    RowColumns,
     RowTuple,
-    pack_row,
 )
 from spanledger_exporter.verify.spooled import SpooledChain
 from spanledger_exporter.verify.trust import KeyRange, Trust
@@ -135,10 +134,10 @@ class SealedLedger:
     def row_count(self) -> int:
         return len(self.rows_)
 
-    def rows(self) -> Iterator[Sequence[PackedRow]]:
+    def rows(self) -> Iterator[RowColumns]:
         ordered = sorted(self.rows_, key=lambda row: (row[0], row[1]))
         for start in range(0, len(ordered), 7):  # an odd size, so that batches end everywhere
-            yield [pack_row(row) for row in ordered[start : start + 7]]
+            yield RowColumns.of(ordered[start : start + 7])
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         for chain, seq, _, time_ns, env, _, _, tenant in self.rows_:

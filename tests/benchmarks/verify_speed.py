@@ -130,12 +130,12 @@ def peak_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def measured(name: str, directory: Path) -> tuple[float, float, float]:
+def measured(name: str, directory: Path, *, rounds: int) -> tuple[float, float, float]:
     """Return median seconds, median processor seconds and the largest peak memory (MB) of a few fresh processes."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     found: list[tuple[float, float, float]] = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         process = context.Process(target=measure, args=(name, str(directory), answers))
         process.start()
         found.append(answers.get())
@@ -164,6 +164,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="10000,100000", help="sizes, separated by commas")
     parser.add_argument("--plot", type=Path, help="draw time against rows into this PNG (needs matplotlib)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="fresh processes for each figure")
+    parser.add_argument("--keep", type=Path, help="keep the ledgers in this directory, and use those that are there")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument(
         "--from", dest="earlier", type=Path, help="measure nothing, draw the figures of an earlier --json"
@@ -175,18 +177,21 @@ def main() -> int:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     results: list[dict[str, Any]] = []
     for rows in map(int, arguments.rows.split(",")):
-        directory = Path(tempfile.mkdtemp(prefix="verify-speed-"))
+        directory = arguments.keep / str(rows) if arguments.keep else Path(tempfile.mkdtemp(prefix="verify-speed-"))
         try:
-            make_ledger(directory, rows)
+            if not (directory / "anchors").exists():
+                directory.mkdir(parents=True, exist_ok=True)
+                make_ledger(directory, rows)
             result: dict[str, Any] = {"rows": rows}
             for name in MEASURES:
-                seconds, cpu, memory = measured(name, directory)
+                seconds, cpu, memory = measured(name, directory, rounds=arguments.rounds)
                 result |= {name: seconds, f"{name}_cpu": cpu, f"{name}_mb": memory}
                 speed = f"{seconds:8.2f} s {rows / seconds:>10,.0f} rows/s  ({cpu:.2f} s of processor)"
                 print(f"{rows:>9,} rows  {name:<5} {speed}  peak {memory:,.0f} MB", flush=True)
             results.append(result)
         finally:
-            shutil.rmtree(directory)
+            if not arguments.keep:
+                shutil.rmtree(directory)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     if arguments.plot:

@@ -20,7 +20,7 @@ from spanledger_exporter.store.schema import ensure_schema
 from spanledger_exporter.store.tables import ROW_COLUMNS
 from spanledger_exporter.verify.chains import ChainWalk
 from spanledger_exporter.verify.export_source import ExportSource
-from spanledger_exporter.verify.source import RowTuple, pack_row
+from spanledger_exporter.verify.source import RowColumns, RowTuple
 from spanledger_exporter.verify.sql_walk import walk_in_sql
 from spanledger_exporter.verify.standalone import verify_file
 from spanledger_exporter.verify.store_source import StoreSource
@@ -165,7 +165,7 @@ def judged_in_both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, 
     rows = [row for seed in range(SQL_CHAINS) for row in damaged_rows(seed)]
     walked, asked = Findings(), Findings()
     walk = ChainWalk(walked)
-    walk.feed(pack_row(row) for row in sorted(rows, key=lambda row: (row[0], row[1], row[6])))
+    walk.feed(RowColumns.of(sorted(rows, key=lambda row: (row[0], row[1], row[6]))))
     walk.finish()
     with open_store(load_settings({"SPANLEDGER_DIR": str(directory)}), role="owner") as store:
         ensure_schema(store)

@@ -19,7 +19,7 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -39,7 +39,9 @@ class Column:
     """One typed column, in SQL and in Python.
 
     `expression` fills it in the table, from `fields`; `sql` says the same over `env` alone. `derive` gives the value
-    that `SELECT <compare>` must return for the same row. `since` is the schema version that brought it.
+    that `SELECT <compare>` must return for the same row. `clear` is a condition over `PARSED` that is cheaper than
+    comparing with `sql`: where it is true the column holds what it must, where it is false somebody has to look.
+    `since` is the schema version that brought the column.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Column:
     sql: str
     compare: str
     derive: Callable[[Envelope], Any]
+    clear: str
     since: int = 1
 
     @property
@@ -191,13 +194,16 @@ def _positions() -> Mapping[Path, int]:
 _POSITIONS = _positions()
 
 
-def _tuple_type(prefix: Path, *, only_scalars: bool = False, paths: tuple[Path, ...] = _PATHS) -> str:
-    """Render the Tuple that holds every path below `prefix`."""
+def _tuple_type(
+    prefix: Path, *, only_scalars: bool = False, paths: tuple[Path, ...] = _PATHS, more: Sequence[str] = ()
+) -> str:
+    """Render the Tuple that holds every path below `prefix`, and `more` scalars behind them."""
     depth = len(prefix)
     below = [path for path in paths if path[:depth] == prefix and not (only_scalars and len(path) > depth + 1)]
     names = dict.fromkeys(path[depth] for path in below)
+    scalars = [f"`{name}` String" for name in more]
     elements = [f"`{name}` {_element_type((*prefix, name), paths)}" for name in names]
-    return f"Tuple({', '.join(elements)})"
+    return f"Tuple({', '.join(elements + scalars)})"
 
 
 def _element_type(path: Path, paths: tuple[Path, ...]) -> str:
@@ -219,12 +225,22 @@ def fields_definition(*, version: int) -> str:
     return f"`{FIELDS}` {_tuple_type((), paths=paths)} ALIAS {fields_sql(version=version)}"
 
 
+PARSED = f"JSONExtract(env, '{_tuple_type((), more=('schema', 'tenant'))}') AS parsed"
+"""What `WITH` needs for `Column.clear`: the envelope parsed once, by us. Not to be believed unless `env` is an object:
+an array would fill the tuple by position.
+"""
+
 Source = Callable[[Path], str]
 """Gives the SQL for the text at a path."""
 
 
 def _from_fields(path: Path) -> str:
     return _element(FIELDS, path)
+
+
+def from_parsed(path: Path) -> str:
+    """Return the SQL for the text at a path, or for `schema` and `tenant`, out of `PARSED`."""
+    return _element("parsed", path)
 
 
 def _from_env(path: Path) -> str:
@@ -241,9 +257,16 @@ def _element(expression: str, path: Path) -> str:
 
 
 def _column(
-    name: str, type_: str, render: Callable[[Source], str], derive: Callable[[Envelope], Any], *, compare: str = ""
+    name: str,
+    type_: str,
+    render: Callable[[Source], str],
+    derive: Callable[[Envelope], Any],
+    *,
+    compare: str = "",
+    clear: str = "",
 ) -> Column:
-    return Column(name, type_, render(_from_fields), render(_from_env), compare or name, derive)
+    clear = clear or f"{name} = CAST({render(from_parsed)} AS {type_})"
+    return Column(name, type_, render(_from_fields), render(_from_env), compare or name, derive, clear)
 
 
 _INTEGER = "^[0-9]{1,19}$"
@@ -264,7 +287,8 @@ def _matched(pattern: str, text: str) -> str:
 
 
 def _plain(name: str, type_: str, path: Path) -> Column:
-    return _column(name, type_, lambda source: source(path), lambda envelope: envelope.text(path))
+    clear = f"{name} = {from_parsed(path)}"
+    return _column(name, type_, lambda source: source(path), lambda envelope: envelope.text(path), clear=clear)
 
 
 def _text_column(name: str, *path: str) -> Column:
@@ -290,7 +314,13 @@ def _integer(name: str, *path: str) -> Column:
         "UInt64",
         lambda source: _integer_sql(source(path)),
         lambda envelope: _integer_of(envelope.text(path)),
+        clear=_integer_clear(name, from_parsed(path)),
     )
+
+
+def _integer_clear(value: str, text: str) -> str:
+    # Digits as the engine writes them, or no text and zero: a pattern costs ten times as much.
+    return f"({value} < 10000000000000000000 AND toString({value}) = if({text} = '', '0', {text}))"
 
 
 def _number(name: str, *path: str, pattern: str = _NUMBER) -> Column:
@@ -348,7 +378,10 @@ def _time(name: str, *path: str) -> Column:
         found = _integer_of(envelope.text(path))
         return found if 1 <= found <= MAX_INT64 else min(envelope.time_ns, MAX_INT64)
 
-    return _column(name, "DateTime64(9, 'UTC')", render, derive, compare=f"toUnixTimestamp64Nano({name})")
+    stored, text = f"toUnixTimestamp64Nano({name})", from_parsed(path)
+    as_told, as_own = f"{stored} > 0 AND toString({stored}) = {text}", f"{stored} = least(time_ns, {MAX_INT64})"
+    clear = f"if({text} = '', {as_own}, {as_told})"
+    return _column(name, "DateTime64(9, 'UTC')", render, derive, compare=stored, clear=clear)
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -34,6 +34,7 @@ from spanledger_exporter.store.attachment import Attachment
 from spanledger_exporter.store.lease import Lease, lock_path, read_holder
 from spanledger_exporter.store.links import remove_followed_links, remove_links
 from spanledger_exporter.store.native import NativeBlock
+from spanledger_exporter.store.native_answer import Column, read_native
 from spanledger_exporter.store.tables import BY_REFERENCE
 
 EMBEDDED_CONFIGURATION = Path(__file__).with_name("embedded.xml")
@@ -125,6 +126,12 @@ class Store:
         with self._translated():
             result = self._open().query(sql, dict(parameters or {}), column_formats=dict.fromkeys(binary, "bytes"))
             return list(result.column_names), [tuple(row) for row in result.result_rows]
+
+    def native(self, sql: str) -> Iterator[list[Column]]:
+        """Yield the answer of a query by blocks, each a list of whole columns: see `native_answer`."""
+        with self._translated():
+            answer = self._open().raw_query(sql, fmt="Native")
+        return read_native(answer)
 
     def stream(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()

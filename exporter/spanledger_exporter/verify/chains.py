@@ -6,21 +6,26 @@ Rules
 - The same (chain, seq) with one row hash is a retry and benign; with two it is equivocation.
 - A chain starts at 0, with the genesis hash, and has no gaps; its time does not run backwards.
 - A segment's root, head, times and tenant are computed again from the rows and compared with the log entry.
-- The common path is one tight loop, because every row goes through it; whatever is not as expected leaves it for
-  `_explain`, which may be slow and says what is wrong.
+- Rows are judged a run at a time, column by column (`_holds`), because that takes half the time. A run that does not
+  hold is judged again row by row (`_explain`), which may be slow and says what is wrong.
 """
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import repeat
 
 from spanledger_exporter.ledger.log_entry import Segment
 from spanledger_exporter.ledger.merkle import root_of_leaves
-from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, genesis_hash
-from spanledger_exporter.verify.source import PackedRow, RowTuple, pack_row, unpack_row
+from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, env_hash, genesis_hash, row_hash
+from spanledger_exporter.verify.source import RowColumns, RowTuple
 from spanledger_exporter.verify.verdict import Findings
+
+MAX_SEQ = 2**64 - 1
 
 _ENV_START = sha256(ENV_LABEL)
 
@@ -51,39 +56,67 @@ class ChainWalk:
     _times: list[bytes] = field(default_factory=list[bytes])
     _tenants: set[str] = field(default_factory=set[str])
 
-    def feed(self, rows: Iterable[PackedRow]) -> None:
+    def feed(self, rows: RowColumns) -> None:
         """Judge one batch; rows continue where the last batch ended."""
-        facts = self._facts or ChainFacts(b"")
-        chain, expected, head = facts.chain, facts.last + 1, facts.head
-        newest = facts.last_time.to_bytes(8, "big")  # big-endian bytes compare like the numbers that they are
-        hashes, times, tenants = self._hashes, self._times, self._tenants
-        segment_end = self._segment_end()
-        start_env_hash, sha, row_label = _ENV_START.copy, sha256, ROW_LABEL
-        keep_hash, keep_time, keep_tenant = hashes.append, times.append, tenants.add
-        count = 0
-        for fixed, env, tenant in rows:
-            count += 1
-            time = fixed[56:64]
-            env_hash = start_env_hash()  # going on from the label spares the copy of a kilobyte that joining them takes
-            env_hash.update(env)
-            row_hash = sha(row_label + fixed[:96]).digest()
-            if (
-                fixed[64:] != env_hash.digest() + row_hash
-                or fixed[:56] != chain + expected.to_bytes(8, "big") + head
-                or time < newest
-                or expected == segment_end
-            ):
-                self._store(facts, expected - 1, head, int.from_bytes(newest, "big"))
-                facts = self._explain(facts, unpack_row((fixed, env, tenant)))
-                chain, expected, head = facts.chain, facts.last + 1, facts.head
-                newest, segment_end = facts.last_time.to_bytes(8, "big"), self._segment_end()
-                continue
-            expected, head, newest = expected + 1, row_hash, time
-            keep_hash(row_hash)
-            keep_time(time)
-            keep_tenant(tenant)
-        self._store(facts, expected - 1, head, int.from_bytes(newest, "big"))
-        self.findings.count("integrity", rows=count)
+        start = 0
+        while start < len(rows):
+            stop = self._run_end(rows, start)
+            if self._holds(rows, start, stop):
+                self._close_segments()
+            else:
+                stop = max(stop, start + 1)
+                for at in range(start, stop):
+                    self._explain(rows.row(at))
+            start = stop
+        self.findings.count("integrity", rows=len(rows))
+
+    def _run_end(self, rows: RowColumns, start: int) -> int:
+        """Return the end of the rows from `start` that continue the chain, up to the end of the next segment."""
+        facts = self._facts
+        if facts is None or rows.chain(start) != facts.chain:
+            return start
+        stop = len(rows)
+        if self._pending:
+            stop = min(stop, start + self._pending[-1].last - facts.last)
+        if rows.chain(stop - 1) == facts.chain:
+            return stop
+        return bisect_right(range(stop), facts.chain, lo=start + 1, key=rows.chain)
+
+    def _holds(self, rows: RowColumns, start: int, stop: int) -> bool:
+        """Tell whether every row of a run is as it must be; then the run is taken into the chain's facts.
+
+        Every value is compared, a column at a time. The header of each row is made from what must stand in it
+        (the chain, the next number, the hash of the row before, the hash of the envelope's bytes), and only its time is
+        taken from the row: with equal row hashes that is the header.
+        """
+        count, facts = stop - start, self._facts
+        if facts is None or not count or facts.last + count > MAX_SEQ:
+            return False
+        seqs = struct.pack(f">{count}Q", *range(facts.last + 1, facts.last + count + 1))
+        stored = rows.row_hashes[32 * start : 32 * stop]
+        if (
+            rows.chains[16 * start : 16 * stop] != facts.chain * count
+            or rows.seqs[8 * start : 8 * stop] != seqs
+            or rows.prev_hashes[32 * start : 32 * stop] != facts.head + stored[:-32]
+        ):
+            return False
+        times = _split(rows.times[8 * start : 8 * stop], 8)  # big-endian bytes compare like the numbers that they are
+        if times[0] < facts.last_time.to_bytes(8, "big") or times != sorted(times):
+            return False
+        digests = _env_hashes(rows.envs[start:stop])
+        if b"".join(digests) != rows.env_hashes[32 * start : 32 * stop]:
+            return False
+        hashes = _split(stored, 32)
+        label = repeat(ROW_LABEL + facts.chain)
+        # One hash more than the rest: the newest row's own, which is nobody's predecessor here.
+        headers = map(b"".join, zip(label, _split(seqs, 8), (facts.head, *hashes), times, digests, strict=False))
+        if b"".join([header.digest() for header in map(sha256, headers)]) != stored:
+            return False
+        self._store(facts, facts.last + count, hashes[-1], int.from_bytes(times[-1], "big"))
+        self._hashes += hashes
+        self._times += times[0], times[-1]
+        self._tenants.update(rows.tenants[start:stop])
+        return True
 
     def finish(self) -> None:
         """End the last chain, and name every segment whose chain has no rows at all."""
@@ -99,10 +132,10 @@ class ChainWalk:
 
     def _begin(self, row: RowTuple) -> ChainFacts:
         self._end_chain()
-        chain, seq, _, time_ns, env, _, row_hash, _ = row
+        chain, seq, _, time_ns, env, _, link, _ = row
         facts = ChainFacts(chain, head=genesis_hash(chain))
         if seq == 0:
-            facts.first_time, facts.first_hash, facts.open_env = time_ns, row_hash, env
+            facts.first_time, facts.first_hash, facts.open_env = time_ns, link, env
         self.chains[chain] = self._facts = facts
         self._pending = sorted(self.segments.get(chain, ()), key=lambda segment: segment.first, reverse=True)
         self._reset()
@@ -124,26 +157,23 @@ class ChainWalk:
         self._times.clear()
         self._tenants.clear()
 
-    def _segment_end(self) -> int:
-        return self._pending[-1].last if self._pending else -1
-
-    def _explain(self, facts: ChainFacts, row: RowTuple) -> ChainFacts:
-        """Judge a row that left the common path; return the facts to go on with."""
-        chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant = row
-        findings = self.findings
-        if chain != facts.chain:
+    def _explain(self, row: RowTuple) -> None:
+        """Judge one row by itself, and say what is wrong with it."""
+        chain, seq, prev_hash, time_ns, env, digest, link, tenant = row
+        findings, facts = self.findings, self._facts
+        if facts is None or chain != facts.chain:
             facts = self._begin(row)
-        if sha256(ENV_LABEL + env).digest() != env_hash:
+        if env_hash(env) != digest:
             findings.tampered("integrity", "the envelope's bytes do not hash to env_hash", chain=chain, seq=seq)
         # The header commits to the stored env_hash: with only the envelope edited, this second hash still holds.
-        if sha256(ROW_LABEL + pack_row(row)[0][:96]).digest() != row_hash:
+        if row_hash(chain_id=chain, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest) != link:
             findings.tampered("integrity", "the header does not hash to row_hash", chain=chain, seq=seq)
         if seq <= facts.last:
-            if seq == facts.last and row_hash == facts.head:
+            if seq == facts.last and link == facts.head:
                 findings.count("integrity", duplicates=1)
             else:
                 findings.tampered("integrity", "two rows claim this place in the chain", chain=chain, seq=seq)
-            return facts
+            return
         if seq != facts.last + 1:
             first = facts.last + 1
             places = f"row {first} is" if seq - first == 1 else f"rows {first} to {seq - 1} are"
@@ -153,16 +183,16 @@ class ChainWalk:
             findings.tampered("integrity", f"prev_hash is not {expected}", chain=chain, seq=seq)
         if time_ns < facts.last_time:
             findings.tampered("time", "the row is older than the row before it", chain=chain, seq=seq)
-        self._store(facts, seq, row_hash, time_ns)
-        self._hashes.append(row_hash)
+        self._store(facts, seq, link, time_ns)
+        self._hashes.append(link)
         self._times.append(time_ns.to_bytes(8, "big"))
         self._tenants.add(tenant)
-        self._close_segments(facts)
-        return facts
+        self._close_segments()
 
-    def _close_segments(self, facts: ChainFacts) -> None:
+    def _close_segments(self) -> None:
         """Compare the segment that ends here (or before, when rows are missing) with its log entry."""
-        while self._pending and self._pending[-1].last <= facts.last:
+        facts = self._facts
+        while facts is not None and self._pending and self._pending[-1].last <= facts.last:
             segment = self._pending.pop()
             self._judge_segment(facts, segment)
             self._reset()
@@ -186,3 +216,18 @@ def _differences(
         yield f"{name} was sealed with other times"
     if tenants != {segment.tenant}:
         yield f"{name} was sealed for tenant {segment.tenant!r}, the rows say {', '.join(sorted(tenants))}"
+
+
+def _env_hashes(envs: Iterable[bytes | memoryview]) -> list[bytes]:
+    start = _ENV_START.copy  # going on from the label spares the copy of a kilobyte that joining them takes
+    hashes: list[bytes] = []
+    keep = hashes.append
+    for env in envs:
+        digest = start()
+        digest.update(env)
+        keep(digest.digest())
+    return hashes
+
+
+def _split(column: bytes, width: int) -> list[bytes]:
+    return [value for (value,) in struct.iter_unpack(f"{width}s", column)]

@@ -18,11 +18,10 @@ from spanledger_exporter.verify.source import (
     ContentRow,
     EnvelopeRow,
     LogRow,
-    PackedRow,
     Place,
     ReceiptRow,
+    RowColumns,
     RowTuple,
-    pack_row,
 )
 
 BATCH_ROWS = 10_000
@@ -47,10 +46,10 @@ class ExportSource:
         """Count the rows."""
         return len(self._rows)
 
-    def rows(self) -> Iterator[Sequence[PackedRow]]:
+    def rows(self) -> Iterator[RowColumns]:
         """Yield every row in batches."""
         for start in range(0, len(self._rows), BATCH_ROWS):
-            yield [pack_row(row) for row in self._rows[start : start + BATCH_ROWS]]
+            yield RowColumns.of(self._rows[start : start + BATCH_ROWS])
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         """Yield every envelope; an export has no column beside it."""

@@ -14,26 +14,52 @@ from typing import Any, Protocol
 RowTuple = tuple[bytes, int, bytes, int, bytes, bytes, bytes, str]
 """chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant."""
 
-PackedRow = tuple[bytes, bytes, str]
-"""The fixed part of a row in 128 bytes, env, tenant. Three values instead of eight: there are millions of them.
-
-The first 96 bytes are what `row_hash` is computed over, label apart; the last 32 are `row_hash`.
-"""
-
-_FIXED = struct.Struct(">16sQ32sQ32s32s")
+_NUMBER = struct.Struct(">Q")
 
 
-def pack_row(row: RowTuple) -> PackedRow:
-    """Return a row as the walk reads it."""
-    chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant = row
-    return _FIXED.pack(chain, seq, prev_hash, time_ns, env_hash, row_hash), env, tenant
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """A batch of rows, column by column: there are millions of rows, and whole columns are compared at once.
 
+    Columns of fixed width are one value behind the other; numbers are 8 bytes big-endian, as they are hashed.
+    """
 
-def unpack_row(row: PackedRow) -> RowTuple:
-    """Return the values of a packed row; the inverse of `pack_row`."""
-    fixed, env, tenant = row
-    chain, seq, prev_hash, time_ns, env_hash, row_hash = _FIXED.unpack(fixed)
-    return chain, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant
+    chains: bytes
+    seqs: bytes
+    prev_hashes: bytes
+    times: bytes
+    env_hashes: bytes
+    row_hashes: bytes
+    envs: Sequence[bytes | memoryview]
+    tenants: Sequence[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[RowTuple]) -> RowColumns:
+        """Return rows as columns."""
+
+        def joined(at: int) -> bytes:
+            return b"".join(row[at] for row in rows)  # type: ignore[misc]  # only for columns of bytes
+
+        def numbers(at: int) -> bytes:
+            return b"".join(_NUMBER.pack(row[at]) for row in rows)
+
+        envs, tenants = [row[4] for row in rows], [row[7] for row in rows]
+        return cls(joined(0), numbers(1), joined(2), numbers(3), joined(5), joined(6), envs, tenants)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.envs)
+
+    def chain(self, at: int) -> bytes:
+        """Return the chain of one row."""
+        return self.chains[16 * at : 16 * at + 16]
+
+    def row(self, at: int) -> RowTuple:
+        """Return one row."""
+        number, digest = slice(8 * at, 8 * at + 8), slice(32 * at, 32 * at + 32)
+        (seq,), (time_ns,) = _NUMBER.unpack(self.seqs[number]), _NUMBER.unpack(self.times[number])
+        hashes = self.env_hashes[digest], self.row_hashes[digest]
+        return self.chain(at), seq, self.prev_hashes[digest], time_ns, bytes(self.envs[at]), *hashes, self.tenants[at]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +143,7 @@ class LedgerSource(Protocol):
         """Count the stored rows, duplicates included."""
         ...
 
-    def rows(self) -> Iterator[Sequence[PackedRow]]:
+    def rows(self) -> Iterator[RowColumns]:
         """Yield every row in batches, ordered by chain and sequence number."""
         ...
 

@@ -7,7 +7,8 @@ Rules
   whatever the tenants and partitions.
 - Envelopes of a small ledger are all read and re-derived in Python. Those of a large one are first compared by the
   engine, with our own expressions and not the table's; what the engine cannot clear, and a random sample of what it
-  cleared, is then re-derived in Python (adr/0001-columns.md).
+  cleared, is then re-derived in Python (adr/0001-columns.md). A cheap condition clears nearly every row; exact and dear
+  ones are asked only when it left rows over.
 - A table that is not there is read as empty; `table_review` names it.
 """
 
@@ -16,9 +17,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
-from spanledger_exporter.store.columns import COLUMNS
+from spanledger_exporter.store.columns import COLUMNS, PARSED, from_parsed
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.envelopes import PRUNING, SCHEMA
 from spanledger_exporter.verify.source import (
@@ -26,9 +29,9 @@ from spanledger_exporter.verify.source import (
     ContentRow,
     EnvelopeRow,
     LogRow,
-    PackedRow,
     Place,
     ReceiptRow,
+    RowColumns,
 )
 
 BATCH_ROWS = 25_000
@@ -48,9 +51,11 @@ _IN_ORDER = f"ORDER BY chain_id, seq, row_hash {SETTINGS}"
 
 ColumnsMode = Literal["auto", "python", "sql"]
 
-_PACKED = (
-    "toFixedString(concat(chain_id, reverse(reinterpretAsFixedString(seq)), prev_hash, "
-    "reverse(reinterpretAsFixedString(time_ns)), env_hash, row_hash), 128)"
+# In the order of `RowColumns`, cast so that an altered table cannot change what is read.
+_ROW_COLUMNS = (
+    "CAST(chain_id AS FixedString(16)), reverse(reinterpretAsFixedString(CAST(seq AS UInt64))), "
+    "CAST(prev_hash AS FixedString(32)), reverse(reinterpretAsFixedString(CAST(time_ns AS UInt64))), "
+    "CAST(env_hash AS FixedString(32)), CAST(row_hash AS FixedString(32)), CAST(env AS String), CAST(tenant AS String)"
 )
 _ENVELOPE_COLUMNS = ", ".join(
     ["chain_id", "seq", "time_ns", "env", "toString(tenant)", *(f"{column.compare}" for column in COLUMNS)]
@@ -59,6 +64,23 @@ _REFERENCES = """extractAll(env, '"(?:[^"\\\\\\\\]*_)?ref":"([0-9a-f]{64})"')"""
 _GOOD_CONTENT = (
     "SELECT ref FROM content WHERE size = length(data) AND "
     r"(key_id != '' OR SHA256(concat('spanledger/content/v1\0', media, '\0', data)) = ref)"
+)
+_PLACES_WITHOUT_CONTENT = (
+    "SELECT chain_id, seq FROM "
+    f"(SELECT chain_id, seq, arrayJoin({_REFERENCES}) AS reference FROM rows) "
+    f"WHERE toFixedString(unhex(reference), 32) NOT IN ({_GOOD_CONTENT})"
+)
+# Without short circuits equal JSONExtract calls run once per row and not once per column: four times faster.
+_PARSE_ONCE = "short_circuit_function_evaluation = 'disable'"
+_PRUNES = f"{from_parsed(('event_type',))} IN {PRUNING!r}"
+_CLEAR = " AND ".join(
+    [
+        "startsWith(env, '{')",
+        f"{from_parsed(('schema',))} = '{SCHEMA}'",
+        f"({from_parsed(('event_type',))} = 'chain.open') = (seq = 0)",
+        f"tenant = {from_parsed(('tenant',))}",
+        *(column.clear for column in COLUMNS),
+    ]
 )
 
 
@@ -69,52 +91,62 @@ class StoreSource:
         self.store = store
         self.tables = existing_tables(store)
         self._columns = columns
-        self._chains: list[tuple[bytes, int, int]] = self._read_chains()
+        self._slices = self._read_slices()
 
     def row_count(self) -> int:
         """Count the stored rows, duplicates included."""
-        return sum(count for _, count, _ in self._chains)
+        return sum(count for _, _, count in self._slices)
 
-    def _read_chains(self) -> list[tuple[bytes, int, int]]:
+    def _read_slices(self) -> list[tuple[bytes, int, int]]:
+        """Return chain, number and row count of each slice of a chain: BATCH_ROWS consecutive places, as far as used.
+
+        Asked and not computed: one row with the largest number there is would make more slices than anybody can read.
+        """
         if "rows" not in self.tables:
             return []
-        sql = f"SELECT chain_id, count(), max(seq) FROM rows GROUP BY chain_id ORDER BY chain_id {SETTINGS}"
-        return [(chain, int(count), int(last)) for chain, count, last in self.store.query(sql)]
+        sql = (
+            f"SELECT chain_id, intDiv(seq, {BATCH_ROWS}) AS slice, count() FROM rows "
+            f"GROUP BY chain_id, slice ORDER BY chain_id, slice {SETTINGS}"
+        )
+        return [(chain, int(number), int(count)) for chain, number, count in self.store.query(sql)]
 
     def _conditions(self) -> Iterator[str]:
         """Yield WHERE conditions that split the rows into batches, in order of chain and seq."""
         group: list[bytes] = []
         rows = 0
-        for chain, count, last in self._chains:
-            if group and (rows + count > BATCH_ROWS or len(group) >= CHAINS_PER_QUERY):
+        for chain, slices in groupby(self._slices, key=itemgetter(0)):
+            counts = [(number, count) for _, number, count in slices]
+            total = sum(count for _, count in counts)
+            if group and (rows + total > BATCH_ROWS or len(group) >= CHAINS_PER_QUERY):
                 yield _among(group)
                 group, rows = [], 0
-            if count > BATCH_ROWS:
-                # Slices of equal width hold about equally many rows, because seq has no gaps unless somebody made some.
-                for start in range(0, last + 1, BATCH_ROWS):
-                    yield f"{_among([chain])} AND seq BETWEEN {start} AND {start + BATCH_ROWS - 1}"
+            if total > BATCH_ROWS:
+                for number, _ in counts:
+                    first = number * BATCH_ROWS
+                    yield f"{_among([chain])} AND seq BETWEEN {first} AND {first + BATCH_ROWS - 1}"
             else:
                 group.append(chain)
-                rows += count
+                rows += total
         if group:
             yield _among(group)
 
-    def rows(self) -> Iterator[Sequence[PackedRow]]:
+    def rows(self) -> Iterator[RowColumns]:
         """Yield every row in batches, ordered by chain and sequence number.
 
         The next batch is read while the caller hashes this one: the engine works outside of Python's lock.
         """
         with ThreadPoolExecutor(1, "verify-read") as reader:
-            following: Future[list[tuple[Any, ...]]] | None = None
+            following: Future[list[RowColumns]] | None = None
             for condition in self._conditions():
-                sql = (
-                    f"SELECT {_PACKED}, env, toString(tenant) FROM rows WHERE {condition} {_IN_ORDER}, max_threads = 1"
-                )
-                current, following = following, reader.submit(self.store.query, sql, binary=("env",))
+                current, following = following, reader.submit(self._rows_where, condition)
                 if current is not None:
-                    yield current.result()
+                    yield from current.result()
             if following is not None:
-                yield following.result()
+                yield from following.result()
+
+    def _rows_where(self, condition: str) -> list[RowColumns]:
+        sql = f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} {_IN_ORDER}, max_threads = 1"
+        return [_row_columns(columns) for columns in self.store.native(sql)]
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         """Yield every envelope of a small ledger, or those that the engine's comparison leaves open."""
@@ -132,32 +164,30 @@ class StoreSource:
                 yield row
 
     def _doubtful(self) -> Iterator[EnvelopeRow]:
-        """Yield what the engine cannot clear, and a sample of what it cleared."""
-        yield from self._envelopes_where(f"({mismatch_sql()}) LIMIT {MAX_CANDIDATES}")
+        """Yield what the engine cannot clear, a sample of what it cleared, and what contents depend on."""
+        sql = f"WITH {PARSED} SELECT countIf(NOT ({_CLEAR})), countIf({_PRUNES}) FROM rows {SETTINGS}, {_PARSE_ONCE}"
+        [(doubtful, pruning)] = self.store.query(sql)
+        if doubtful:
+            yield from self._envelopes_where(f"({mismatch_sql()}) LIMIT {MAX_CANDIDATES}")
         share = max(self.row_count() // SAMPLE_ROWS, 1)
         yield from self._envelopes_where(f"cityHash64(row_hash, '{secrets.token_hex(8)}') % {share} = 0")
+        if pruning:
+            yield from self._bare_envelopes(f"WITH {PARSED}", _PRUNES)
         if "content" in self.tables:
-            places = self._places_without_content()
-            for start in range(0, len(places), CHAINS_PER_QUERY):
-                yield from self._envelopes_where(_at(places[start : start + CHAINS_PER_QUERY]))
+            yield from self._bare_envelopes("", f"(chain_id, seq) IN ({_PLACES_WITHOUT_CONTENT})")
+
+    def _bare_envelopes(self, before: str, condition: str) -> Iterator[EnvelopeRow]:
+        """Yield envelopes without columns, and all of them: behind thousands that are withheld one may be missing."""
+        sql = f"{before} SELECT chain_id, seq, time_ns, env, toString(tenant) FROM rows WHERE {condition} {SETTINGS}"
+        for block in self.store.stream(sql, binary=("env",)):
+            for chain, seq, time_ns, env, tenant in block:
+                yield EnvelopeRow(chain, int(seq), int(time_ns), env, tenant)
 
     def _envelopes_where(self, condition: str) -> Iterator[EnvelopeRow]:
-        # Without short circuits equal JSONExtract calls run once per row and not once per column: four times faster.
-        sql = (
-            f"SELECT {_ENVELOPE_COLUMNS} FROM rows WHERE {condition} "
-            f"{SETTINGS}, short_circuit_function_evaluation = 'disable'"
-        )
+        sql = f"SELECT {_ENVELOPE_COLUMNS} FROM rows WHERE {condition} {SETTINGS}, {_PARSE_ONCE}"
         for chain, seq, time_ns, env, tenant, *values in self.store.query(sql, binary=("env",)):
             columns = {column.name: value for column, value in zip(COLUMNS, values, strict=True)}
             yield EnvelopeRow(chain, int(seq), int(time_ns), env, tenant, columns)
-
-    def _places_without_content(self) -> list[Place]:
-        sql = (
-            "SELECT DISTINCT chain_id, seq FROM "
-            f"(SELECT chain_id, seq, arrayJoin({_REFERENCES}) AS reference FROM rows) "
-            f"WHERE toFixedString(unhex(reference), 32) NOT IN ({_GOOD_CONTENT}) LIMIT {MAX_CANDIDATES} {SETTINGS}"
-        )
-        return [(chain, int(seq)) for chain, seq in self.store.query(sql)]
 
     def row_hashes(self, places: Sequence[Place]) -> Mapping[Place, bytes]:
         """Return the stored row hash at each place that exists."""
@@ -220,17 +250,29 @@ def existing_tables(store: Store) -> frozenset[str]:
 
 
 def mismatch_sql() -> str:
-    """Return the condition of a row whose envelope has to be read: written here, not taken from the table."""
-    pruning = ", ".join(f"'{name}'" for name in PRUNING)
+    """Return the condition of a row that is not as its envelope says: written here, not taken from the table."""
     return " OR ".join(
         [
             f"JSONExtractString(env, 'schema') != '{SCHEMA}'",
             "(JSONExtractString(env, 'event_type') = 'chain.open') != (seq = 0)",
-            f"JSONExtractString(env, 'event_type') IN ({pruning})",
             "tenant != JSONExtractString(env, 'tenant')",
             *(f"{column.name} != CAST({column.sql} AS {column.type})" for column in COLUMNS),
         ]
     )
+
+
+def _row_columns(columns: Sequence[Any]) -> RowColumns:
+    chains, seqs, prev_hashes, times, env_hashes, row_hashes, envs, tenants = columns
+    return RowColumns(chains, seqs, prev_hashes, times, env_hashes, row_hashes, envs, _texts(tenants))
+
+
+def _texts(values: Sequence[memoryview]) -> list[str]:
+    """Return strings of which there are few: a batch has one tenant, mostly, and then one view stands for them all."""
+    known: dict[bytes, str] = {}
+    if values[0] is values[-1]:
+        return [bytes(values[0]).decode(errors="backslashreplace")] * len(values)
+    texts = map(bytes, values)
+    return [known.get(text) or known.setdefault(text, text.decode(errors="backslashreplace")) for text in texts]
 
 
 def _fixed(value: bytes) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.ledger.canonical import canonical_envelope
-from spanledger_exporter.store.columns import COLUMNS, derive_columns, derive_tenant
+from spanledger_exporter.store.columns import COLUMNS, PARSED, derive_columns, derive_tenant
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -150,6 +150,53 @@ def test_sql_and_python_agree_on_every_envelope_that_a_writer_can_write(
             place(envelope, path, value)
         envs.append(canonical_envelope(envelope))
     assert in_sql(store, envs) == [derive_columns(env, time_ns=7) for env in envs]
+
+
+WORDS = (
+    None,
+    "",
+    "0",
+    "1",
+    "7",
+    "-1",
+    "12",
+    "07",
+    "0.5",
+    "x",
+    12,
+    12.0,
+    [1],
+    "1790000000123456789",
+    str(10**19),
+    str(2**63),
+)
+
+
+def says(value: Any) -> bytes:
+    """Return an envelope that says the same at every path that a column reads."""
+    envelope: dict[str, Any] = {}
+    for path in (*PATHS, ("time", "end"), *((other,) for other in ("trace_id", "operation", "ttft_ms"))):
+        place(envelope, path, value)
+    return canonical_envelope(envelope if value is not None else {})
+
+
+def test_no_column_is_cleared_that_does_not_hold_what_it_must(store: Store) -> None:
+    """Each column with the values of every other envelope: the cheap condition lets no wrong one pass."""
+    envs = [says(word) for word in WORDS]
+    truths = in_sql(store, envs)
+    cleared = 0
+    for column in COLUMNS:
+        # Every stored value beside every envelope.
+        sql = (
+            f"WITH {PARSED} SELECT truth, forged, {column.clear} FROM "
+            f"(SELECT seq AS truth, env, time_ns FROM rows) AS t CROSS JOIN "
+            f"(SELECT seq AS forged, {column.name} FROM rows) AS f"
+        )
+        for truth, forged, is_clear in store.query(sql):
+            if is_clear:
+                assert truths[truth][column.name] == truths[forged][column.name], (column.name, envs[truth])
+                cleared += 1
+    assert cleared > len(COLUMNS) * len(WORDS) / 2
 
 
 def test_the_tenant_is_derived_like_any_other_column() -> None:

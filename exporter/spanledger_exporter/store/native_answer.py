@@ -1,0 +1,120 @@
+"""ClickHouse's Native format, read column by column: no object per value where a caller compares whole columns.
+
+    block := varint columns, varint rows, columns × (string name, string type, values)
+    string := varint length, bytes
+
+Rules
+- Values of fixed width (FixedString, unsigned integers) come as the bytes of the whole column; a String column comes as
+  one view per value, into the answer itself; where all are equal it is one view, so many times.
+- A query that is read this way casts its columns, so that their types are known whatever the table says.
+- What does not parse to its last byte raises StoreError: half an answer is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from spanledger_exporter.errors import StoreError
+
+Column = bytes | Sequence[memoryview]
+
+_FIXED = re.compile(rb"FixedString\((\d+)\)|UInt(8|16|32|64)")
+
+
+def read_native(data: bytes) -> Iterator[list[Column]]:
+    """Yield the columns of each block. Raises StoreError."""
+    position = 0
+    try:
+        while position < len(data):
+            position, columns = _read_block(data, position)
+            if columns:
+                yield columns
+    except IndexError as error:
+        raise _torn(data) from error
+
+
+def _read_block(data: bytes, position: int) -> tuple[int, list[Column]]:
+    count, position = _varint(data, position)
+    rows, position = _varint(data, position)
+    columns: list[Column] = []
+    for _ in range(count):
+        _, position = _string(data, position)
+        kind, position = _string(data, position)
+        if kind == b"String":
+            strings, position = _strings(data, position, rows)
+            columns.append(strings)
+        else:
+            end = position + rows * _width(kind)
+            columns.append(data[position:end])
+            position = end
+        if position > len(data):
+            raise _torn(data)
+    return position, columns
+
+
+def _strings(data: bytes, position: int, rows: int) -> tuple[list[memoryview], int]:
+    view = memoryview(data)
+    repeated = _repeated(data, position, rows)
+    if repeated is not None:
+        first, end = repeated
+        return [view[first:end]] * rows, position + (end - position) * rows
+    strings: list[memoryview] = []
+    keep = strings.append
+    for _ in range(rows):
+        size = data[position]
+        position += 1
+        if size > 127:
+            # Two bytes of length are the common case by far: an envelope has more than 127 bytes and less than 16 KiB.
+            more = data[position]
+            if more > 127:
+                size, position = _varint(data, position - 1)
+            else:
+                size, position = size & 127 | more << 7, position + 1
+        end = position + size
+        keep(view[position:end])
+        position = end
+    return strings, position
+
+
+def _repeated(data: bytes, position: int, rows: int) -> tuple[int, int] | None:
+    """Return where the first value of a column of equal strings begins and ends, or None when they are not equal."""
+    if not rows:
+        return None
+    size, first = _varint(data, position)
+    end = first + size
+    value = data[position:end]
+    is_likely = rows == 1 or data.startswith(value, end)  # before multiplying a kilobyte by the rows
+    if is_likely and data[position : position + len(value) * rows] == value * rows:
+        return first, end
+    return None
+
+
+def _string(data: bytes, position: int) -> tuple[bytes, int]:
+    size, position = _varint(data, position)
+    if position + size > len(data):
+        raise _torn(data)
+    return data[position : position + size], position + size
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Return an unsigned LEB128 number and the place behind it."""
+    number = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, position
+        shift += 7
+
+
+def _width(kind: bytes) -> int:
+    found = _FIXED.fullmatch(kind)
+    if found is None:
+        raise StoreError(f"expected a column of fixed width or String, got {kind.decode(errors='replace')!r}")
+    return int(found[1]) if found[1] else int(found[2]) // 8
+
+
+def _torn(data: bytes) -> StoreError:
+    return StoreError(f"expected a whole answer in the Native format, got {len(data)} bytes that end too early")
