@@ -43,6 +43,8 @@ MAX_REASONS: Final = 8
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 _Item = tuple[Envelope, Sequence[Content], str, str]
+_COMPLETE: Final = frozenset({"tenant", "service", "time", "event_id", "event_type"})
+"""What an envelope needs to be written as it came."""
 
 
 def open_recorder(settings: Settings, *, role: str, service: Mapping[str, Any] | None = None) -> Recorder:
@@ -114,9 +116,12 @@ class Recorder:
 
         Raises RecordError when the spool cannot take it; the row is then counted into the next `loss` row.
         """
-        is_filled = type(envelope) is ProfiledEnvelope and "service" in envelope and envelope["tenant"].isascii()
-        filled = envelope if is_filled else self._fill(envelope)
-        row_id = self._submit((_encoded(filled), contents, filled["tenant"], filled.get("event_type", "")))
+        if type(envelope) is ProfiledEnvelope and envelope.keys() >= _COMPLETE and envelope["tenant"].isascii():
+            item: _Item = (encode_envelope(envelope), contents, envelope["tenant"], envelope["event_type"])
+        else:
+            filled = self._fill(envelope)
+            item = (_encoded(filled), contents, filled["tenant"], filled.get("event_type", ""))
+        row_id = self._submit(item)
         if self._is_durable and row_id is not DEFERRED:
             self._sync()
         return row_id
@@ -183,7 +188,7 @@ class Recorder:
                 self._quota.admit()
             if self._losses.events:
                 self._report_losses(chain)
-            head = chain.writer.mark
+            head = chain.writer.end.mark
             try:
                 return chain.append(envelope, contents, tenant=tenant)
             except Exception:

@@ -84,6 +84,7 @@ class Cost(NamedTuple):
     """A price in US dollars as decimal strings; `rates` are dollars per million tokens unless their name says else.
 
     `price_row` is the lower-case hex SHA-256 of the price row; `price_version` is the package version and its start.
+    `listed_json` repeats what the list says (row, source, version, rates) as members of a JSON object.
     """
 
     usd: str
@@ -93,31 +94,35 @@ class Cost(NamedTuple):
     price_version: str
     price_row: str
     rates: Mapping[str, str]
+    listed_json: bytes
 
-    def as_envelope(self) -> dict[str, Any]:
-        """Return the envelope's `cost`."""
-        return {
-            "usd": self.usd,
-            "input_usd": self.input_usd,
-            "output_usd": self.output_usd,
-            "price_source": self.price_source,
-            "price_version": self.price_version,
-            "price_row": self.price_row,
-            "rates": dict(self.rates),
-        }
+    def as_json(self, *, is_estimated: bool = False) -> bytes:
+        """Return the envelope's `cost` as JSON with sorted keys; what all calls at one price repeat is encoded once."""
+        return b'{%b"input_usd":"%b","output_usd":"%b",%b,"usd":"%b"}' % (
+            b'"estimated":true,' if is_estimated else b"",
+            self.input_usd.encode(),
+            self.output_usd.encode(),
+            self.listed_json,
+            self.usd.encode(),
+        )
 
 
 class _Band(NamedTuple):
-    """Rates for inputs longer than `above` tokens; `None` where a kind has no rate of its own."""
+    """Rates per token for inputs longer than `above` tokens; `None` where a kind has no rate of its own.
+
+    They are integers in units of 10^-`digits` dollars: as exact as decimals, and several times faster.
+    """
 
     above: int
-    input: Decimal | None
-    output: Decimal | None
-    cache_read: Decimal | None
-    cache_write: Decimal | None
-    cache_write_1h: Decimal | None
-    reasoning: Decimal | None
+    digits: int
+    input: int | None
+    output: int | None
+    cache_read: int | None
+    cache_write: int | None
+    cache_write_1h: int | None
+    reasoning: int | None
     rates: Mapping[str, str]
+    listed_json: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +185,8 @@ def price(
 
 def _plain(found: _Price, usage: Usage) -> Cost | None:
     input_tokens, cache_read, cache_write = usage.input_tokens or 0, usage.cache_read, usage.cache_write
-    band = found.band(input_tokens)
-    parts: list[tuple[int | None, Decimal | None]] = []
+    band = found.bands[-1] if len(found.bands) == 1 else found.band(input_tokens)
+    parts: list[tuple[int | None, int | None]] = []
     if cache_read or cache_write or usage.other:
         hour = usage.other.get("cache_write_1h", 0) if band.cache_write_1h is not None else 0
         parts += (cache_read, band.cache_read), ((cache_write or 0) - hour, band.cache_write)
@@ -190,21 +195,19 @@ def _plain(found: _Price, usage: Usage) -> Cost | None:
     out = _split(usage.output_tokens, band.output, ((usage.reasoning, band.reasoning),) if usage.reasoning else ())
     if into is None or out is None:
         return None
-    return _cost(found, band, into=into, out=out, total=into + out)
+    return _cost(found, band, *_in_dollars((into, out, into + out), band.digits))
 
 
-def _split(
-    total: int | None, rate: Decimal | None, parts: Sequence[tuple[int | None, Decimal | None]]
-) -> Decimal | None:
-    """Price `total` tokens of which some `parts` have rates of their own."""
+def _split(total: int | None, rate: int | None, parts: Sequence[tuple[int | None, int | None]]) -> int | None:
+    """Price `total` tokens of which some `parts` have rates of their own; None where that is not known."""
     if total is None:
         # Nobody reported the count: that costs nothing only where nothing is charged (an embedding has no output).
-        return Decimal(0) if not rate else None
+        return None if rate else 0
     if rate is None:
-        return None if total else Decimal(0)
+        return None if total else 0
     if not parts:
-        return total * rate
-    amount = Decimal(0)
+        return total * rate if total >= 0 else None
+    amount = 0
     for count, part_rate in parts:
         if not count or part_rate is None:
             continue
@@ -224,8 +227,8 @@ def _by_the_list(found: _Price, usage: Usage) -> Cost | None:
         parts = found.row.calc_price(_list_usage(usage))
     except (ValueError, LookupError, ArithmeticError):  # counts that the list calls contradictory or incomplete
         return None
-    into, out = parts["input_price"], parts["output_price"]
-    return _cost(found, band, into=into, out=out, total=parts["total_price"])
+    into, out, total = parts["input_price"], parts["output_price"], parts["total_price"]
+    return _cost(found, band, _text(into), _text(out), _text(total))
 
 
 def _list_usage(usage: Usage) -> Any:
@@ -240,8 +243,19 @@ def _list_usage(usage: Usage) -> Any:
     return import_module("genai_prices").Usage(**{key: count for key, count in counts.items() if count is not None})
 
 
-def _cost(found: _Price, band: _Band, *, into: Decimal, out: Decimal, total: Decimal) -> Cost:
-    return Cost(_text(total), _text(into), _text(out), PRICE_SOURCE, found.version, found.digest, band.rates)
+def _cost(found: _Price, band: _Band, into: str, out: str, total: str, /) -> Cost:
+    return Cost(total, into, out, PRICE_SOURCE, found.version, found.digest, band.rates, band.listed_json)
+
+
+def _in_dollars(amounts: tuple[int, int, int], digits: int) -> list[str]:
+    """Give amounts in units of 10^-`digits` dollars as decimals without trailing zeros."""
+    texts: list[str] = []
+    for amount in amounts:
+        text = str(amount)
+        if len(text) <= digits:
+            text = text.zfill(digits + 1)
+        texts.append(f"{text[:-digits]}.{text[-digits:]}".rstrip("0").rstrip("."))
+    return texts
 
 
 def _text(amount: Decimal) -> str:
@@ -331,11 +345,12 @@ def _priced(model: Any, row: Any) -> _Price:
     document = {"model": model.id, "rates": {key: _described(value) for key, value in sorted(rates.items())}}
     digest = sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     starts = sorted({tier.start for value in rates.values() for tier in getattr(value, "tiers", ())}, reverse=True)
+    price_version = f"{_package_version()}+{digest[:12]}"
     return _Price(
         row=row,
-        version=f"{_package_version()}+{digest[:12]}",
+        version=price_version,
         digest=digest,
-        bands=tuple(_band(rates, above) for above in (*starts, -1)),
+        bands=tuple(_band(rates, above, price_version, digest) for above in (*starts, -1)),
         special=_special(rates),
         is_plain="requests_kcount" not in rates,
     )
@@ -354,19 +369,31 @@ def _special(rates: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(key for key, usage_key in OTHER_COUNTS.items() if usage_key in priced) - {"cache_write_1h"}
 
 
-def _band(rates: Mapping[str, Any], above: int) -> _Band:
+def _band(rates: Mapping[str, Any], above: int, price_version: str, digest: str) -> _Band:
     applied = {key: _applied(value, above) for key, value in rates.items()}
+    texts = {key: _text(rate) for key, rate in sorted(applied.items())}
     per_token = {key: rate.scaleb(_TOKENS_PER_RATE) for key, rate in applied.items() if key in _PLAIN}
+    digits = max((_places(rate) for rate in per_token.values()), default=1)
+    units = {key: int(rate.scaleb(digits)) for key, rate in per_token.items()}
+    listed = {"price_row": digest, "price_source": PRICE_SOURCE, "price_version": price_version, "rates": texts}
     return _Band(
         above=above,
-        input=per_token.get("input_mtok"),
-        output=per_token.get("output_mtok"),
-        cache_read=per_token.get("cache_read_mtok"),
-        cache_write=per_token.get("cache_write_mtok"),
-        cache_write_1h=per_token.get("cache_write_1h_mtok"),
-        reasoning=per_token.get("output_reasoning_mtok"),
-        rates={key: _text(rate) for key, rate in sorted(applied.items())},
+        digits=digits,
+        input=units.get("input_mtok"),
+        output=units.get("output_mtok"),
+        cache_read=units.get("cache_read_mtok"),
+        cache_write=units.get("cache_write_mtok"),
+        cache_write_1h=units.get("cache_write_1h_mtok"),
+        reasoning=units.get("output_reasoning_mtok"),
+        rates=texts,
+        listed_json=json.dumps(listed, sort_keys=True, separators=(",", ":"))[1:-1].encode(),
     )
+
+
+def _places(rate: Decimal) -> int:
+    """Count the digits behind the decimal point, at least one."""
+    exponent = rate.as_tuple().exponent
+    return max(1, -exponent if isinstance(exponent, int) else 0)
 
 
 def _applied(value: Any, above: int) -> Decimal:

@@ -2,8 +2,9 @@
 
 The real OpenAI SDK talks to an in-process transport, so what is measured is the client side of a call and nothing else.
 Time is processor time of the calling thread: nothing here waits for anything, and other load disturbs it least. Each
-variant runs in processes of its own, interleaved round by round. Figures are medians over the rounds, once of the
-median over the calls of a process, and once of their tenth percentile, with which caches interfere least.
+variant runs in processes of its own. The processes of a round take turns every few milliseconds, so that a machine
+whose speed drifts is as slow for one as for the other. Figures are medians over the rounds, once of the median over the
+calls of a process, and once of their tenth percentile, with which caches interfere least.
 
 - `none`: no instrumentation.
 - `official`: opentelemetry-instrumentation-genai-openai 1.3b0, content on spans.
@@ -19,25 +20,25 @@ exporters drop what they get.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 OFFICIAL = "opentelemetry-instrumentation-genai-openai==1.3b0"
 VARIANTS = ("none", "official", "spanledger")
-SCENARIOS = {"chat": 600, "stream": 40, "async-stream": 40}  # scenario -> calls per process
+SCENARIOS = {"chat": 600, "stream": 60, "async-stream": 60}  # scenario -> calls per process
+TURN = {"chat": 10, "stream": 1, "async-stream": 1}  # scenario -> calls before the next variant's turn
 WARM_UP = 0.25  # of the calls, not measured
 CHUNKS = 200
 PROMPT_BYTES = 4096
@@ -45,6 +46,7 @@ TARGETS = {"chat": 0.70, "stream": 0.15, "async-stream": 0.15}
 IMPORT_TARGET_MS = 60
 
 Times = dict[str, float]
+Run = Callable[[int], list[float]]  # makes so many calls and gives their times in seconds
 Measured = dict[str, dict[str, list[Times]]]  # scenario -> variant -> one per process
 
 
@@ -52,7 +54,7 @@ def main() -> int:
     """Measure, print, and judge against the targets."""
     arguments = _arguments()
     if arguments.worker:
-        print(json.dumps(_work(arguments.worker, arguments.scenario)))
+        _work(arguments.worker, arguments.scenario)
         return 0
     python = _environment(arguments.environment)
     _print_machine(python)
@@ -85,8 +87,7 @@ def _environment(kept: Path | None) -> Path:
 
 
 _VERSIONS = """
-from importlib.metadata import version
-for name in ("openai", "opentelemetry-sdk", "opentelemetry-instrumentation-genai-openai", "wrapt"):
+for name in ("spanledger", "openai", "opentelemetry-sdk", "opentelemetry-instrumentation-genai-openai", "wrapt"):
     print(name, version(name), end="; ")
 """
 
@@ -112,31 +113,65 @@ def _measure(python: Path, rounds: int) -> Measured:
     measured: Measured = {name: {variant: [] for variant in VARIANTS} for name in SCENARIOS}
     for round_number in range(rounds):
         for scenario in SCENARIOS:
-            for variant in VARIANTS:
-                measured[scenario][variant].append(_run_worker(python, variant, scenario))
+            for variant, times in _one_round(python, scenario).items():
+                measured[scenario][variant].append(times)
         print(f"\rround {round_number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return measured
 
 
+def _one_round(python: Path, scenario: str) -> dict[str, Times]:
+    """Let one process of each variant make its calls, in turns; the first turns warm up and are not counted."""
+    with contextlib.ExitStack() as processes:
+        workers = {variant: processes.enter_context(_worker(python, variant, scenario)) for variant in VARIANTS}
+        turn = TURN[scenario]
+        times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+        for done in range(-int(SCENARIOS[scenario] * WARM_UP), SCENARIOS[scenario], turn):
+            for variant, worker in workers.items():
+                measured = _take_turn(worker, turn)
+                times[variant] += measured if done >= 0 else []
+    return {variant: _summary(of_variant) for variant, of_variant in times.items()}
+
+
+def _summary(times: list[float]) -> Times:
+    return {
+        "median_us": statistics.median(times) * 1e6,
+        "tenth_percentile_us": statistics.quantiles(times, n=10)[0] * 1e6,
+    }
+
+
 _CONTENT_ON_SPANS = {"none": "no_content", "official": "span_only", "spanledger": "no_content"}
 
 
-def _run_worker(python: Path, variant: str, scenario: str) -> Times:
-    directory = tempfile.mkdtemp(prefix="overhead-spool-")
-    environment = {
-        **os.environ,
-        "SPANLEDGER_DIR": directory,
-        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": _CONTENT_ON_SPANS[variant],
-        "OTEL_SERVICE_NAME": "overhead",
-    }
-    try:
+@contextlib.contextmanager
+def _worker(python: Path, variant: str, scenario: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that makes as many calls as a line of its input says, and prints their times."""
+    with tempfile.TemporaryDirectory(prefix="overhead-spool-") as directory:
+        environment = {
+            **os.environ,
+            "SPANLEDGER_DIR": directory,
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": _CONTENT_ON_SPANS[variant],
+            "OTEL_SERVICE_NAME": "overhead",
+        }
         command = [str(python), __file__, "--worker", variant, "--scenario", scenario]
-        output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    measured: Times = json.loads(output.splitlines()[-1])
-    return measured
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as worker:
+            yield worker
+            assert worker.stdin is not None
+            worker.stdin.close()
+
+
+def _take_turn(worker: subprocess.Popen[str], calls: int) -> list[float]:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    worker.stdin.write(f"{calls}\n")
+    worker.stdin.flush()
+    answer = worker.stdout.readline()
+    if not answer:
+        raise SystemExit(f"expected the times of {calls} calls, got the end of the process: see its message above")
+    times: list[float] = json.loads(answer)
+    return times
 
 
 def _report(measured: Measured) -> int:
@@ -160,18 +195,13 @@ def _report(measured: Measured) -> int:
 # --- the measured process ---------------------------------------------------------------------------------------------
 
 
-def _work(variant: str, scenario: str) -> Times:
-    """Run one variant of one scenario and give the time of a call in microseconds."""
+def _work(variant: str, scenario: str) -> None:
+    """Make as many calls as each line of the input says and print their times in seconds."""
     tracer_provider, meter_provider = _providers()
     _instrument(variant, tracer_provider, meter_provider)
-    calls = SCENARIOS[scenario]
-    run: Callable[[int], list[float]] = {"chat": _chats, "stream": _streams, "async-stream": _async_streams}[scenario]
-    run(int(calls * WARM_UP))
-    times = run(calls)
-    return {
-        "median_us": statistics.median(times) * 1e6,
-        "tenth_percentile_us": statistics.quantiles(times, n=10)[0] * 1e6,
-    }
+    run = {"chat": _chats, "stream": _streams, "async-stream": _async_streams}[scenario]()
+    for line in sys.stdin:
+        print(json.dumps(run(int(line))), flush=True)
 
 
 def _providers() -> tuple[Any, Any]:
@@ -211,32 +241,44 @@ _MESSAGES = [
 ]
 
 
-def _chats(calls: int) -> list[float]:
+def _chats() -> Run:
     client = _client()
-    times: list[float] = []
-    for _ in range(calls):
-        start = time.thread_time()
-        client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, temperature=0.2)
-        times.append(time.thread_time() - start)
-    return times
+
+    def run(calls: int) -> list[float]:
+        times: list[float] = []
+        for _ in range(calls):
+            start = time.thread_time()
+            client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, temperature=0.2)
+            times.append(time.thread_time() - start)
+        return times
+
+    return run
 
 
-def _streams(calls: int) -> list[float]:
+def _streams() -> Run:
     client = _client()
-    times: list[float] = []
-    for _ in range(calls):
-        start = time.thread_time()
-        for _chunk in client.chat.completions.create(model="gpt-4o-mini", messages=_MESSAGES, stream=True, **_USAGE):
-            pass
-        times.append(time.thread_time() - start)
-    return times
+
+    def run(calls: int) -> list[float]:
+        times: list[float] = []
+        for _ in range(calls):
+            start = time.thread_time()
+            for _chunk in client.chat.completions.create(
+                model="gpt-4o-mini", messages=_MESSAGES, stream=True, **_USAGE
+            ):
+                pass
+            times.append(time.thread_time() - start)
+        return times
+
+    return run
 
 
-def _async_streams(calls: int) -> list[float]:
+def _async_streams() -> Run:
     import asyncio
 
-    async def run() -> list[float]:
-        client = _async_client()
+    client = _async_client()
+    runner = asyncio.Runner()
+
+    async def make(calls: int) -> list[float]:
         times: list[float] = []
         for _ in range(calls):
             start = time.thread_time()
@@ -247,7 +289,7 @@ def _async_streams(calls: int) -> list[float]:
             times.append(time.thread_time() - start)
         return times
 
-    return asyncio.run(run())
+    return lambda calls: runner.run(make(calls))
 
 
 _USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
@@ -333,5 +375,4 @@ def _import_time(python: Path, rounds: int) -> int:
 
 
 if __name__ == "__main__":
-    print(f"spanledger {version('spanledger')}", file=sys.stderr)
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -133,10 +134,23 @@ def test_an_embedding_has_a_cost_without_an_output_count() -> None:
 
 def test_a_cost_says_where_it_comes_from() -> None:
     """Package version, hash of the price row and the rates let anybody recompute it years later."""
-    cost = known(price("openai", "gpt-5.2", Usage(input_tokens=1, output_tokens=1), time_ns=NOVEMBER)).as_envelope()
+    document = known(price("openai", "gpt-5.2", Usage(input_tokens=1, output_tokens=1), time_ns=NOVEMBER)).as_json()
+    cost = json.loads(document)
+    assert json.dumps(cost, sort_keys=True, separators=(",", ":")).encode() == document
     assert cost["price_version"] == f"{genai_prices.__version__}+{cost['price_row'][:12]}"
     assert cost["rates"]["input_mtok"] == "1.75"
     assert set(cost) == {"usd", "input_usd", "output_usd", "price_source", "price_version", "price_row", "rates"}
+
+
+def test_an_estimate_says_so() -> None:
+    """Where the tier that served the call, or the counts, are not the provider's word, the figure is marked."""
+    cost = known(price("openai", "gpt-5.2", Usage(input_tokens=1, output_tokens=1), time_ns=NOVEMBER))
+    assert json.loads(cost.as_json(is_estimated=True)) == json.loads(cost.as_json()) | {"estimated": True}
+
+
+def test_a_negative_count_has_no_cost() -> None:
+    """Some servers report them; a negative cost would be subtracted from somebody's bill."""
+    assert price("openai", "gpt-5.2", Usage(input_tokens=1, output_tokens=-1), time_ns=NOVEMBER) is None
 
 
 counts = st.integers(min_value=0, max_value=300_000)

@@ -107,7 +107,7 @@ class Normaliser:
         event_id = _identify(envelope, span)
         envelope["event_id"] = event_id + BEGIN_SUFFIX
         envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % (span.start_time or 0))
-        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled=sampled, tier="captured")
+        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled, "captured", has_ended=False)
         if base.clear is not None:
             envelope["attributes"] = base.clear
         _refer(envelope, parts, span, base.other, reading)
@@ -146,7 +146,7 @@ class Normaliser:
         _identify(envelope, span, begun.event_id if begun else None)
         started_ns, ended_ns = span.start_time or 0, span.end_time or 0
         envelope["time"] = orjson.Fragment(b'{"end":"%d","start":"%d"}' % (ended_ns, started_ns))
-        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled=sampled, tier=tier)
+        envelope["capture"] = self._origins.capture(span, reading.dialect, sampled, tier, has_ended=True)
         envelope["outcome"] = result.outcome
         if result.model is not None:
             envelope["snapshot"] = self._origins.snapshot(envelope.get("snapshot"), result.model)
@@ -284,18 +284,20 @@ class _Origins:
             self._snapshots[key] = known
         return known
 
-    def capture(self, span: ReadableSpan, dialect: str, *, sampled: bool, tier: str) -> orjson.Fragment:
-        """Return the envelope's `capture`."""
+    def capture(
+        self, span: ReadableSpan, dialect: str, sampled: bool, tier: str, *, has_ended: bool
+    ) -> orjson.Fragment:
+        """Return the envelope's `capture`; what the span's limits dropped is counted once it has ended."""
         scope = span.instrumentation_scope
         # By the scope's identity, because its own hash is Python code; the entry keeps it alive, and so its id its own.
         key = (id(scope), dialect, sampled, tier)
         _, known = self._captures.get(key, _NO_CAPTURE)
-        dropped = span.dropped_attributes or span.dropped_events or span.dropped_links
+        dropped = has_ended and (span.dropped_attributes or span.dropped_events or span.dropped_links)
         if known is not None and not dropped:
             return known
         capture: dict[str, Any] = {"tier": tier, "dialect": dialect, "sampled": sampled}
         _fill(capture, scope=scope.name if scope else "", version=scope.version if scope else None)
-        _fill(capture, dropped=dropped_of(span))
+        _fill(capture, dropped=dropped_of(span) if dropped else None)
         encoded = orjson.Fragment(canonical_json(capture))
         if not dropped:
             if len(self._captures) >= MAX_CAPTURES:

@@ -80,10 +80,9 @@ def _cost(
     known = cost.price(request.provider, model, result.usage, service_tier=str(tier) if tier else None, time_ns=time_ns)
     if known is None:
         return None
-    figures = known.as_envelope()  # decimal strings only: nothing in it needs the profile's walk
-    if result.usage.source == "estimated" or (tier and not served):  # the provider may have served another tier
-        figures["estimated"] = True
-    return orjson.Fragment(orjson.dumps(figures, option=orjson.OPT_SORT_KEYS))
+    # The provider may have served another tier than the one that was asked for.
+    is_estimated = result.usage.source == "estimated" or bool(tier and not served)
+    return orjson.Fragment(known.as_json(is_estimated=is_estimated))
 
 
 _FAST: Final = "fast"  # Anthropic's other speed has a price of its own, whatever the tier is called

@@ -46,16 +46,22 @@ def read(span: ReadableSpan, invocation: Invocation | None) -> Reading:
 
 
 def _read_invocation(span: ReadableSpan, invocation: Invocation) -> Reading:
-    request, result = invocation.request, invocation.result or _UNFINISHED
     # The records come first: span limits may have dropped or cut what stands on the span.
+    request, result = invocation.request, invocation.result
     attributes = _attributes_of(span)
     attributes.update(request.attributes)
-    attributes.update(result.attributes)
-    if result.response_id is not None:
-        attributes[keys.GEN_AI_RESPONSE_ID] = result.response_id
-    for key in _HANDED_OVER & attributes.keys():
-        del attributes[key]
-    return Reading(OWN_DIALECT, request, result, attributes, _events(span))
+    events: tuple[SpanEvent, ...] = ()
+    if result is None:  # it has just started: nothing has happened in it yet
+        result = _UNFINISHED
+    else:
+        events = _events(span)
+        attributes.update(result.attributes)
+        if result.response_id is not None:
+            attributes[keys.GEN_AI_RESPONSE_ID] = result.response_id
+    if not _HANDED_OVER.isdisjoint(attributes):
+        for key in _HANDED_OVER & attributes.keys():
+            del attributes[key]
+    return Reading(OWN_DIALECT, request, result, attributes, events)
 
 
 def _attributes_of(span: ReadableSpan) -> dict[str, Any]:

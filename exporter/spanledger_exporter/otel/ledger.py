@@ -16,13 +16,12 @@ import os
 import weakref
 from base64 import b64encode
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
-from opentelemetry.trace import TraceFlags
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, TraceFlags
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
@@ -46,18 +45,21 @@ from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocat
 MAX_RECENT: Final = 16_384
 RECORDER: Final = "application"
 
-_NO_IDS: Final = (0, 0)
 _log = logging.getLogger(__name__)
 
 
-class _Open(NamedTuple):
+class _Open(weakref.ref[Span]):
     """What is known of a span between its start and its end; it goes when the span is garbage."""
 
-    span: weakref.ref[Span]
-    process: int
-    invocation: Invocation | None
-    inherited: Mapping[str, Any]
+    __slots__ = ("begun", "inherited", "invocation", "key", "ledger", "process", "sampled")
+
     begun: Begun | None
+    inherited: Mapping[str, Any]
+    invocation: Invocation | None
+    key: tuple[int, int]
+    ledger: weakref.ref[SpanLedger]
+    process: int
+    sampled: bool
 
 
 class SpanLedger:
@@ -69,6 +71,7 @@ class SpanLedger:
         self._facts = {"sampling": sampling} if sampling else {}
         self._recorder: Recorder | None = None
         self._recorders: dict[str, Recorder] = {}
+        self._reference = weakref.ref(self)
         self._open: dict[tuple[int, int], _Open] = {}
         self._recent: dict[tuple[int, int], object] = {}
         self._pseudonym_key: bytes | None = None
@@ -99,18 +102,21 @@ class SpanLedger:
         is_audited = invocation is not None or self.is_audited(span)
         if not is_audited and not inherited:
             return
-        begun: Begun | None = None
+        context = span.get_span_context()
+        known = _Open(span, _forget)
+        known.ledger, known.key, known.process = self._reference, context[:2], _process
+        known.invocation, known.inherited, known.begun = invocation, inherited, None
+        known.sampled = bool(context.trace_flags & TraceFlags.SAMPLED)
         try:
             if is_audited:
-                begun = self._begin(span, invocation, inherited)
+                known.begun = self._begin(span, known)
         finally:
-            key = _key(span)
-            forget = partial(_forget, weakref.ref(self), key)
-            self._open[key] = _Open(weakref.ref(span, forget), os.getpid(), invocation, inherited, begun)
+            self._open[known.key] = known
 
-    def _begin(self, span: Span, invocation: Invocation | None, inherited: Mapping[str, Any]) -> Begun | None:
+    def _begin(self, span: Span, known: _Open) -> Begun | None:
         try:
-            made = self._normaliser.begin(span, read(span, invocation), inherited, sampled=_is_sampled(span))
+            reading = read(span, known.invocation)
+            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled)
         except Exception as error:
             self._record(span, _raw(span, error, suffix=BEGIN_SUFFIX))
             return None
@@ -135,11 +141,11 @@ class SpanLedger:
         if (invocation is None and not self.is_audited(span)) or not self._is_first(key):
             return
         prepared = self._prepare(span, known, tier="captured")
-        if known is not None and known.process != os.getpid():
+        if known is not None and known.process != _process:
             # A span that was open when the process forked ends in parent and child: the child's end is its own event.
             event_id = prepared.envelope["event_id"]
             prepared.envelope["parent_event_id"] = event_id
-            prepared.envelope["event_id"] = f"{event_id}:fork:{os.getpid()}"
+            prepared.envelope["event_id"] = f"{event_id}:fork:{_process}"
         self._record(span, prepared)
 
     def _prepare(self, span: ReadableSpan, known: _Open | None, *, tier: str) -> Prepared:
@@ -148,7 +154,7 @@ class SpanLedger:
                 span,
                 read(span, known.invocation if known else None),
                 known.inherited if known else {},
-                sampled=_is_sampled(span),
+                sampled=known.sampled if known else _is_sampled(span),
                 begun=known.begun if known else None,
                 tier=tier,
             )
@@ -218,14 +224,26 @@ class SpanLedger:
         self._open.pop(key, None)
 
 
-def _forget(ledger: weakref.ref[SpanLedger], key: tuple[int, int], _: object) -> None:
-    known = ledger()
-    if known is not None:
-        known.forget(key)
+def _forget(known: weakref.ref[Span]) -> None:
+    assert isinstance(known, _Open)  # noqa: S101  # it is the callback of no other reference
+    ledger = known.ledger()
+    if ledger is not None:
+        ledger.forget(known.key)
+
+
+_process = os.getpid()  # asked once: as a system call, once per row, it would cost a microsecond
+
+
+def _after_fork_in_child() -> None:
+    global _process  # noqa: PLW0603  # there is one process id per process
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:
-    return (span.get_span_context() or _NO_IDS)[:2]
+    return (span.get_span_context() or INVALID_SPAN_CONTEXT)[:2]
 
 
 def _is_sampled(span: ReadableSpan) -> bool:

@@ -61,8 +61,13 @@ def format_row(row: Row) -> bytes:
 def pack_row(  # noqa: PLR0917 - the fields of the payload, in their order; keywords cost a tenth of the write path
     seq: int, time_ns: int, prev_hash: bytes, env_hash: bytes, row_hash: bytes, tenant: bytes, env: bytes, /
 ) -> bytes:
-    """Return the frame of a row from its fields."""
-    return _frame(_ROW.pack(ROW_TYPE, seq, time_ns, prev_hash, env_hash, row_hash, len(tenant)) + tenant + env)
+    """Return the frame of a row from its fields. Written out, because every row goes through it: `_frame` copies."""
+    head = _ROW.pack(ROW_TYPE, seq, time_ns, prev_hash, env_hash, row_hash, len(tenant)) + tenant
+    size = len(head) + len(env)
+    if size > MAX_FRAME_BYTES:
+        raise _too_large(size)
+    length = _LENGTH.pack(size)
+    return b"%b%b%b%b" % (length, _LENGTH.pack(crc32(env, crc32(head, crc32(length)))), head, env)
 
 
 def format_content(content: Content) -> bytes:
@@ -76,9 +81,13 @@ def format_content(content: Content) -> bytes:
 
 def _frame(body: bytes) -> bytes:
     if len(body) > MAX_FRAME_BYTES:
-        raise SpoolError(f"expected at most {MAX_FRAME_BYTES} bytes in one frame, got {len(body)}")
+        raise _too_large(len(body))
     length = _LENGTH.pack(len(body))
     return length + _LENGTH.pack(crc32(body, crc32(length))) + body
+
+
+def _too_large(size: int) -> SpoolError:
+    return SpoolError(f"expected at most {MAX_FRAME_BYTES} bytes in one frame, got {size}")
 
 
 def frame_length(buffer: bytes, offset: int) -> int:

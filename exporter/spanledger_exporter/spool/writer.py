@@ -46,13 +46,19 @@ def _write_header(descriptor: int, header: bytes) -> None:
         raise OSError(errno.ENOSPC, f"expected room for the {len(header)} bytes of a spool file header")
 
 
-class _End(NamedTuple):
-    """Where the last complete append ended. One tuple, replaced in one assignment: an interrupt sees old or new."""
+class End(NamedTuple):
+    """Where the last complete append ended. One tuple, replaced in one assignment: an interrupt sees old or new.
+
+    `mark` is what the caller passed with that append: its head of the chain.
+    """
 
     descriptor: int
     file: int
     offset: int
     mark: Any
+
+
+_as_end: Any = tuple.__new__  # once per row: half the time of the class's own constructor
 
 
 class SpoolWriter:
@@ -64,7 +70,7 @@ class SpoolWriter:
         self.chain_id = chain_id
         self.directory = spool_directory / chain_id.hex()
         self.appends = 0
-        self._end = _End(-1, -1, 0, mark)
+        self.end = End(-1, -1, 0, mark)
         self._rotate_bytes = rotate_bytes
         self._is_settled = True
         self._sync_lock = threading.RLock()
@@ -79,33 +85,30 @@ class SpoolWriter:
             self.discard()
             raise
 
-    @property
-    def mark(self) -> Any:
-        """What the caller passed with the last complete append: its head of the chain."""
-        return self._end.mark
-
     def append(self, data: bytes, mark: Any) -> None:
         """Write `data` (whole frames) behind the last complete append; on any exception nothing of it counts.
 
-        `mark` becomes the writer's mark in the same assignment that makes the append complete.
+        `mark` becomes `end.mark` in the same assignment that makes the append complete.
         """
         if not self._is_settled:
             self.repair()
-        if self._end.offset >= self._rotate_bytes:
+        descriptor, file, offset, _ = self.end
+        if offset >= self._rotate_bytes:
             self._next_file()
-        descriptor, file, offset, _ = self._end
+            descriptor, file, offset, _ = self.end
         self._is_settled = False
+        size = len(data)
         written = os.write(descriptor, data)
-        while written < len(data):  # a nearly full disk takes a part and refuses the rest on the next try
+        while written < size:  # a nearly full disk takes a part and refuses the rest on the next try
             written += os.write(descriptor, data[written:])
         # Dying here leaves a complete append that the reader accepts: the row exists, and its call never went out.
-        self._end = _End(descriptor, file, offset + written, mark)
+        self.end = _as_end(End, (descriptor, file, offset + written, mark))
         self.appends += 1
         self._is_settled = True
 
     def repair(self) -> None:
         """Take back what a failed append left behind."""
-        settle(self._end.descriptor, self._end.offset)
+        settle(self.end.descriptor, self.end.offset)
         self._is_settled = True
 
     def sync(self) -> None:
@@ -115,12 +118,12 @@ class SpoolWriter:
             if self._synced_appends >= target:
                 return
             covered = self.appends
-            os.fdatasync(self._end.descriptor)
+            os.fdatasync(self.end.descriptor)
             self._synced_appends = max(self._synced_appends, covered)
 
     def _next_file(self) -> None:
         """Start the next file. The old one is synced first, so that `sync` only needs to look at the newest."""
-        end = self._end
+        end = self.end
         path = self.directory / file_name(end.file + 1)
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
@@ -130,15 +133,15 @@ class SpoolWriter:
             os.close(descriptor)
             path.unlink()
             raise
-        self._end = _End(descriptor, end.file + 1, HEADER_BYTES, end.mark)
+        self.end = End(descriptor, end.file + 1, HEADER_BYTES, end.mark)
         if end.descriptor >= 0:
             os.close(end.descriptor)
 
     def _sync_before_rotation(self) -> None:
         """Nobody may wait in `sync` on a descriptor that is about to be closed: it holds the same lock."""
-        if self._end.descriptor >= 0:
+        if self.end.descriptor >= 0:
             with self._sync_lock:
-                os.fdatasync(self._end.descriptor)
+                os.fdatasync(self.end.descriptor)
                 self._synced_appends = self.appends
 
     def close(self) -> None:
@@ -165,8 +168,8 @@ class SpoolWriter:
         with contextlib.suppress(OSError):
             if unlock and self._lock_descriptor >= 0:
                 fcntl.flock(self._lock_descriptor, fcntl.LOCK_UN)
-        for descriptor in (self._end.descriptor, self._lock_descriptor):
+        for descriptor in (self.end.descriptor, self._lock_descriptor):
             if descriptor >= 0:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
-        self._end, self._lock_descriptor = self._end._replace(descriptor=-1), -1
+        self.end, self._lock_descriptor = self.end._replace(descriptor=-1), -1

@@ -56,7 +56,7 @@ class Call:
     def __init__(self, telemetry: Telemetry, invocation: Invocation, span: Span, context: Context) -> None:
         self._telemetry = telemetry
         self._open = [True]  # `pop` is atomic: of two threads that end the call, one gets the item
-        self._process = os.getpid()
+        self._process = _process
         self.invocation = invocation
         self.span = span
         self.context = context
@@ -72,7 +72,7 @@ class Call:
     @property
     def is_open(self) -> bool:
         """Whether the call has not ended yet, and was started by this process (a forked child does not own it)."""
-        return bool(self._open) and self._process == os.getpid()
+        return bool(self._open) and self._process == _process
 
     def finish(self, result: InvocationResult) -> None:
         """End the call with `result`; does nothing when it has ended."""
@@ -187,3 +187,12 @@ def _add_usage(usage: Usage, attributes: dict[str, Any]) -> None:
 
 
 _NOTHING = InvocationResult(outcome="error")
+_process = os.getpid()  # asked once: as a system call, twice per call, it would cost a microsecond each
+
+
+def _after_fork_in_child() -> None:
+    global _process  # noqa: PLW0603  # there is one process id per process
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spanledger.invocation import DeferredMapping, prompt_digest, tool_digests
-from spanledger.openai.parameters import field
+from spanledger.openai.parameters import field, fields_of
 from spanledger.openai.parts import Part, content_parts, plain, text_part, tool_call_part
 
 Message = dict[str, Any]
@@ -14,7 +14,9 @@ Message = dict[str, Any]
 _NO_TOOLS: Mapping[str, str] = {}
 
 _INSTRUCTION_ROLES = frozenset({"system", "developer"})
+_PLAIN_ROLES = _INSTRUCTION_ROLES | {"user"}
 _SEQUENCES = (list, tuple)
+_ANSWER_MESSAGE = frozenset({"role", "content", "tool_calls", "refusal"})
 
 
 def as_sequence(value: Any) -> Sequence[Any]:
@@ -32,10 +34,13 @@ def input_messages(messages: Sequence[Any]) -> list[Message]:
 
 
 def _input_message(message: Any) -> Message | None:
-    role = field(message, "role")
-    content = field(message, "content")
-    name = field(message, "name")
-    if role == "assistant":
+    if type(message) is dict:  # the usual message, without a call for each field
+        role, content, name = message.get("role"), message.get("content"), message.get("name")
+    else:
+        role, content, name = field(message, "role"), field(message, "content"), field(message, "name")
+    if type(content) is str and role in _PLAIN_ROLES:
+        parts = [{"type": "text", "content": content}]
+    elif role == "assistant":
         parts = _assistant_parts(message, content)
     elif role == "tool":
         parts = [{"type": "tool_call_response", "id": field(message, "tool_call_id"), "response": plain(content)}]
@@ -65,16 +70,22 @@ def _tool_call(call: Any) -> Part:
 
 def output_messages(choices: Sequence[Any]) -> list[Message]:
     """Give the messages of a whole answer, one per choice."""
-    return [
-        {
-            "role": field(choice.message, "role") or "assistant",
-            "parts": _assistant_parts(choice.message, field(choice.message, "content")),
-            "finish_reason": finish_reason(choice.finish_reason),
-            "name": None,
-        }
-        for choice in choices
-        if choice.message
-    ]
+    return [_output_message(choice.message, choice.finish_reason) for choice in choices if choice.message]
+
+
+def _output_message(message: Any, reason: str | None) -> Message:
+    fields = fields_of(message, _ANSWER_MESSAGE)
+    content = fields["content"]
+    if type(content) is str and fields["refusal"] is None and not fields["tool_calls"]:
+        parts = [{"type": "text", "content": content}]
+    else:
+        parts = _assistant_parts(message, content)
+    return {
+        "role": fields["role"] or "assistant",
+        "parts": parts,
+        "finish_reason": finish_reason(reason),
+        "name": None,
+    }
 
 
 def finish_reason(reason: str | None) -> str:
@@ -125,7 +136,7 @@ def chat_prompt_digest(messages: Sequence[Any], response_format: Any) -> str:
     for message in messages:
         role = message.get("role") if type(message) is dict else field(message, "role")
         if role in _INSTRUCTION_ROLES:
-            content = field(message, "content")
+            content = message.get("content") if type(message) is dict else field(message, "content")
             if isinstance(content, str):
                 instructions.append(content)
             else:
