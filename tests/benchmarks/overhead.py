@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ _CONTENT_ON_SPANS = {"none": "no_content", "official": "span_only", "spanledger"
 
 
 @contextlib.contextmanager
-def _worker(python: Path, variant: str, scenario: str) -> Iterator[subprocess.Popen[str]]:
+def _worker(python: Path, variant: str, scenario: str) -> Generator[subprocess.Popen[str]]:
     """Run a process that makes as many calls as a line of its input says, and prints their times."""
     with tempfile.TemporaryDirectory(prefix="overhead-spool-") as directory:
         environment = {

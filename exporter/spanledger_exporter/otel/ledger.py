@@ -71,7 +71,7 @@ class SpanLedger:
         self._facts = {"sampling": sampling} if sampling else {}
         self._recorder: Recorder | None = None
         self._recorders: dict[str, Recorder] = {}
-        self._reference = weakref.ref(self)
+        self._reference: weakref.ref[SpanLedger] = weakref.ref(self)
         self._open: dict[tuple[int, int], _Open] = {}
         self._recent: dict[tuple[int, int], object] = {}
         self._pseudonym_key: bytes | None = None
