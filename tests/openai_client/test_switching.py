@@ -107,6 +107,57 @@ print(type(vars(Completions)["create"]).__name__)
     assert done.stdout.strip() in {"FunctionWrapper", "BoundFunctionWrapper"}
 
 
+def test_what_reads_calls_is_imported_with_the_sdk_and_not_with_the_first_call() -> None:
+    """Switching on stays quick in a process that never uses the SDK, and no call pays for it."""
+    program = """
+import sys
+from spanledger.openai import OpenAIInstrumentor
+from spanledger.anthropic import AnthropicInstrumentor
+OpenAIInstrumentor().instrument(skip_dep_check=True)
+AnthropicInstrumentor().instrument(skip_dep_check=True)
+readers = {"spanledger.openai.chat", "spanledger.openai.responses", "spanledger.anthropic.exchange"}
+before = readers & set(sys.modules)
+import openai, anthropic
+print(len(before), sorted(readers - set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0 []"
+
+
+def test_readers_that_cannot_be_imported_are_reported_once_and_the_sdk_works() -> None:
+    """A broken installation of ours costs the record, not the application."""
+    program = """
+import sys
+from spanledger.openai import OpenAIInstrumentor
+OpenAIInstrumentor().instrument(skip_dep_check=True)
+sys.modules["spanledger.openai.responses"] = None  # as if its file were missing
+import openai
+import openai.resources.images
+from openai.resources.chat.completions import Completions
+print(type(vars(Completions)["create"]).__name__)
+OpenAIInstrumentor().uninstrument()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "function"
+    assert done.stderr.count("spanledger could not") == 1
+    assert "spanledger could not prepare to observe openai: ModuleNotFoundError" in done.stderr
+    assert "no call of openai is recorded" in done.stderr
+
+
+def test_an_sdk_that_is_imported_after_switching_off_stays_as_it_is() -> None:
+    """Import hooks cannot be taken back; ours do nothing then."""
+    program = """
+import sys
+from spanledger.openai import OpenAIInstrumentor
+OpenAIInstrumentor().instrument(skip_dep_check=True)
+OpenAIInstrumentor().uninstrument()
+from openai.resources.chat.completions import Completions
+print(type(vars(Completions)["create"]).__name__, "spanledger.openai.methods" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "function False"
+
+
 def test_an_sdk_that_is_too_old_is_left_alone_with_one_clear_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spanledger.anthropic.exchange import open_exchange
-from spanledger.anthropic.native import one_span_per_call
 from spanledger.invocation import ClientInstrumentor, Patch, Rival, Telemetry, observe, observe_async
 
 __all__ = ["AnthropicInstrumentor"]
@@ -28,6 +26,9 @@ class AnthropicInstrumentor(ClientInstrumentor):
 
     def patches(self, telemetry: Telemetry) -> Sequence[Patch]:
         """Return the one method that every call goes through, and the SDK's own span."""
+        from spanledger.anthropic.exchange import open_exchange  # noqa: PLC0415  # only applications that use the SDK
+        from spanledger.anthropic.native import one_span_per_call  # noqa: PLC0415  # as above
+
         return (
             Patch(_CLIENTS, "SyncAPIClient.request", observe(telemetry, self.library, open_exchange)),
             Patch(_CLIENTS, "AsyncAPIClient.request", observe_async(telemetry, self.library, open_exchange)),

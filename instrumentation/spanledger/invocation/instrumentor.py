@@ -39,7 +39,7 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base is
 
     @abstractmethod
     def patches(self, telemetry: Telemetry) -> Sequence[Patch]:
-        """Every method to wrap, with its wrapper."""
+        """Every method to wrap, with its wrapper; asked when the library is there: import what reads its calls here."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Give the requirement that `opentelemetry-instrument` checks."""
@@ -57,7 +57,7 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the base is
             rivals_check=lambda: must_step_aside(self.rivals, self.entry_point),
         )
         self._telemetry = telemetry
-        self._patches = PatchSet(self.patches(telemetry))
+        self._patches = PatchSet(self.library, lambda: self.patches(telemetry))
         self._patches.install()
 
     def _uninstrument(self, **_kwargs: Any) -> None:

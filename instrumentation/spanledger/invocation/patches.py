@@ -1,6 +1,7 @@
 """Reversible patches of client classes, installed when (and only when) the application imports their module.
 
 - A module that is imported already is patched at once; another one by a post-import hook. Nothing is imported by us.
+- The patches are made when the library's package is imported: what reads its calls is not loaded for nothing.
 - Installing twice is harmless. `remove` puts every original back; where somebody has wrapped our wrapper meanwhile,
   ours stays in place and passes calls through, because its telemetry is switched off.
 - Methods that were bound while patched (the SDKs cache `with_raw_response`) pass through after `remove` likewise.
@@ -18,7 +19,7 @@ from typing import Any
 
 import wrapt
 
-from spanledger.invocation.faults import report_once
+from spanledger.invocation.faults import report_once, warn_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,12 @@ class _Installed:
 
 
 class PatchSet:
-    """All patches of one instrumentor, from `install` to `remove`."""
+    """All patches of one instrumentor, from `install` to `remove`; `make` gives those of the package `library`."""
 
-    def __init__(self, patches: Sequence[Patch], before_first: Callable[[], None] | None = None) -> None:
-        self._patches = patches
-        self._before_first = before_first
+    def __init__(self, library: str, make: Callable[[], Sequence[Patch]]) -> None:
+        self._library = library
+        self._make = make
+        self._patches: Sequence[Patch] = ()
         self._installed: dict[tuple[str, str], _Installed] = {}  # guarded by _lock
         self._is_live = False
         self._lock = threading.Lock()
@@ -54,6 +56,20 @@ class PatchSet:
     def install(self) -> None:
         """Patch what is imported, and the rest when it is imported."""
         self._is_live = True
+        if self._library in sys.modules:
+            self._begin()
+        else:
+            wrapt.register_post_import_hook(self._begin, self._library)
+
+    def _begin(self, _library: ModuleType | None = None) -> None:
+        """Make the patches and install them; a failure is reported and the library works unobserved."""
+        if not self._is_live:
+            return
+        try:
+            self._patches = self._make()
+        except Exception as error:
+            report_once(f"prepare to observe {self._library}", error)
+            warn_once(f"no call of {self._library} is recorded in this process: reinstall spanledger")
         for module in dict.fromkeys(patch.module for patch in self._patches):
             if module in sys.modules and not _is_being_imported(sys.modules[module]):
                 self._patch(sys.modules[module])

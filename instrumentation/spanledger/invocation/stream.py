@@ -230,7 +230,14 @@ class AsyncStreamObserver(_Observation, AsyncIterator[Any]):
             except BaseException as error:
                 self.broke(error)
                 raise
-            self._keep(chunk)
+            if self._count:  # as in the generator above
+                self._count += 1
+                try:
+                    self._add(chunk)
+                except Exception as error:
+                    _report_chunk(error)
+            else:
+                self._keep(chunk)
             hides = self.hides
             if hides is None or not hides(chunk):
                 return chunk

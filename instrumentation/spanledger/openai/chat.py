@@ -260,16 +260,16 @@ class ChatReducer:
         """
         try:
             fields = chunk.__dict__
-            choices = fields["choices"]
-            if fields["usage"] is None and len(choices) == 1:
-                choice = choices[0].__dict__
-                delta = choice["delta"].__dict__
-                text = delta["content"]
-                if not (text is None or choice["finish_reason"] or delta["tool_calls"] or delta["refusal"]):
-                    self._open_texts[choice["index"]].append(text)
-                    return
-        except (AttributeError, KeyError, TypeError):  # the first chunk of a choice, or a model of another kind
-            pass
+            (choice,) = fields["choices"]
+            choice = choice.__dict__
+            delta = choice["delta"].__dict__
+            text = delta["content"]
+            is_more = choice["finish_reason"] or delta["tool_calls"] or delta["refusal"] or fields["usage"]
+            if text is not None and not is_more:
+                self._open_texts[choice["index"]].append(text)
+                return
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # the first chunk of a choice, several choices or none, or a model of another kind
         self._add_any(chunk)
 
     def _add_any(self, chunk: Any) -> None:

@@ -27,7 +27,7 @@ _refusing: set[tuple[str | None, int | None]] = set()
 
 
 def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether usage may be asked for; read once, when the instrumentor is switched on."""
+    """Tell whether usage may be asked for; read once, when the SDK is instrumented."""
     given_value = environment.get(VARIABLE, "").strip().lower()
     if given_value not in {"", "true", "1", "yes", "on", "false", "0", "no", "off"}:
         warn_once(f"expected {VARIABLE} to be true or false, got {given_value!r}; continuing with true")
