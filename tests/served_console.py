@@ -47,6 +47,7 @@ class Served:
     directory: Path
     port: int
     options: tuple[str, ...] = field(default=())
+    process_id: int = 0
 
     @property
     def url(self) -> str:
@@ -87,7 +88,7 @@ def serving(directory: Path, *options: str) -> Generator[Served]:
         env={**os.environ, "SPANLEDGER_DIR": str(directory)},
         stderr=subprocess.PIPE,
     )
-    served = Served(directory, port, options)
+    served = Served(directory, port, options, console.pid)
     try:
         _wait(served, console)
         yield served

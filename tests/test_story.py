@@ -53,8 +53,8 @@ def test_the_timeline_has_model_tokens_cost_and_content(story: str) -> None:
     """One case, three calls, in order; the other case is not in it."""
     timeline = step(story, 3)
     assert "3 model calls" in timeline
-    assert "gpt-5-mini-2025-08-07 · 371 → 118 tokens · $" in timeline
-    assert "claude-sonnet-5 · 1,366 → 148 tokens · $" in timeline
+    assert "gpt-5-mini-2025-08-07 · 371 tokens in, 118 out · $" in timeline
+    assert "claude-sonnet-5 · 1,366 tokens in, 148 out · $" in timeline
     for content in ("You are a security analyst on duty.", "login_history", "Verdict: malicious", "AGREE."):
         assert content in timeline
     assert "A-7732" not in timeline

@@ -6,12 +6,11 @@ Exit status: 0 every configured anchor has the newest checkpoint · 1 an anchor 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive
 from spanledger_exporter.anchors.configured import open_anchors, weakness
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.keys.key_ring import open_key_ring
@@ -21,11 +20,13 @@ from spanledger_exporter.seal.log_state import load_log
 from spanledger_exporter.seal.publication import publish
 from spanledger_exporter.store.connection import Store, open_store
 
+COLUMNS = ("kind", "target", "status", "receipt", "newest", "anchored_at")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("action", nargs="?", default="list", choices=["list", "publish"], help="default: list")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_output_arguments(parser)
     parser.epilog = "examples:\n  spanledger anchor\n  spanledger anchor publish"
 
 
@@ -43,8 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
         told = [_describe(store, anchor, root) for anchor in anchors]
     warning = weakness(anchors, settings)
     if warning:
-        print(f"spanledger: {warning}", file=sys.stderr)  # noqa: T201
-    _print(told, is_json=arguments.json)
+        say(f"spanledger: {warning}")
+    for anchor in told:
+        if "detail" in anchor:
+            say(f"spanledger: {anchor['target']}: {anchor['detail']}")
+    print_records(told, output_options(arguments), columns=COLUMNS)
     return _exit_status(told)
 
 
@@ -80,15 +84,3 @@ def _held(anchor: Archive, root: TrustRoot, newest: int) -> dict[str, Any]:
 def _exit_status(told: list[dict[str, Any]]) -> int:
     statuses = {anchor["status"] for anchor in told}
     return 1 if "conflict" in statuses else 2 if statuses - {"anchored"} else 0
-
-
-def _print(told: list[dict[str, Any]], *, is_json: bool) -> None:
-    if is_json:
-        print(json.dumps(told))  # noqa: T201
-        return
-    for anchor in told:
-        at = f", {anchor['anchored_at']}" if "anchored_at" in anchor else ""
-        place = f"{anchor['kind']:<10} {anchor['target']}"
-        print(f"{place}  {anchor['status']}: size {anchor['receipt']} of {anchor['newest']}{at}")  # noqa: T201
-        if "detail" in anchor:
-            print(f"  {anchor['detail']}", file=sys.stderr)  # noqa: T201

@@ -8,6 +8,7 @@
 
 Rules
 - The reviewer is whoever the token belongs to; `reviewer` in the body is taken only on an open loopback console.
+- `?reason=…` says why somebody looks; it stands in the access row.
 - A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where.
 - A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
 """
@@ -22,7 +23,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import Console, criteria_of, page_number, person_of
+from spanledger_exporter.console.pages import Console, criteria_of, page_number, person_of, why
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -114,7 +115,7 @@ class Api:
         person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[dict[str, Any]]:
-            self.ledger.saw(person, "review queue", {})
+            self.ledger.saw(person, "review queue", {}, reason=why(request))
             offset = (page - 1) * API_PAGE_SIZE
             return waiting(self.ledger.store, tenant=person.tenant, limit=API_PAGE_SIZE + 1, offset=offset)
 
@@ -123,11 +124,11 @@ class Api:
     async def events(self, request: Request) -> Response:
         """Search, page by page."""
         person, page = person_of(request), page_number(request.query_params)
-        asked = {key: value for key, value in request.query_params.items() if value and key != "page"}
+        asked = {key: value for key, value in request.query_params.items() if value and key not in {"page", "reason"}}
         criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 
         def find() -> list[dict[str, Any]]:
-            self.ledger.saw(person, "search", asked)
+            self.ledger.saw(person, "search", asked, reason=why(request))
             return [event.as_record() for event in search(self.ledger.store, criteria)]
 
         return _paged(request, await asyncio.to_thread(find), page)
@@ -137,7 +138,7 @@ class Api:
         person, case_id = person_of(request), request.path_params["case_id"]
 
         def find() -> list[dict[str, Any]]:
-            self.ledger.saw(person, "timeline", {"case_id": case_id})
+            self.ledger.saw(person, "timeline", {"case_id": case_id}, reason=why(request))
             unshipped = self.ledger.unshipped(person)
             found = find_case(self.ledger.store, case_id, tenant=person.tenant, unshipped=unshipped)
             return [event.as_record() for event in found]
@@ -149,7 +150,7 @@ class Api:
         if not isinstance(wanted, str) or not wanted:
             raise UsageError("expected event_id, the id of the event that this is about")
         person = person_of(request)
-        self.ledger.saw(person, action, {"event_id": wanted})
+        self.ledger.saw(person, action, {"event_id": wanted}, reason=why(request))
         found = find_event(self.ledger.store, wanted, tenant=person.tenant, unshipped=unshipped)
         if len(found) != 1:
             raise NotFoundError(f"expected one event with the id {wanted}, got {len(found)}")

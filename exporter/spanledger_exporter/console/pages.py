@@ -56,11 +56,12 @@ class Console:
         asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
         page = page_number(asked)
         asked.pop("page", None)
+        reason = asked.pop("reason", "")
         person = person_of(request)
         criteria = criteria_of(asked, tenant=person.tenant, page=page)
 
         def find() -> list[Event]:
-            self.ledger.saw(person, "search", asked)
+            self.ledger.saw(person, "search", asked, reason=reason)
             return search(self.ledger.store, criteria)
 
         events = await asyncio.to_thread(find)
@@ -81,7 +82,7 @@ class Console:
 
     async def _timeline(self, request: Request, subject: dict[str, str], *, title: str) -> Response:
         person = person_of(request)
-        reason = request.query_params.get("reason", "")
+        reason = why(request)
 
         def find() -> tuple[list[Event], Mapping[str, Any], str]:
             self.ledger.saw(person, "timeline", dict(subject), reason=reason)
@@ -117,7 +118,7 @@ class Console:
         person, wanted = person_of(request), request.query_params.get("id", "")
 
         def find() -> tuple[list[Event], Mapping[str, Any], list[Any]]:
-            self.ledger.saw(person, "show", {"event_id": wanted})
+            self.ledger.saw(person, "show", {"event_id": wanted}, reason=why(request))
             unshipped, store = self.ledger.unshipped(person), self.ledger.store
             events = _named(store, wanted, person.tenant, unshipped)
             proofs = [self._proof(event, unshipped) for event in events]
@@ -156,7 +157,7 @@ class Console:
         person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[dict[str, Any]]:
-            self.ledger.saw(person, "review queue", {})
+            self.ledger.saw(person, "review queue", {}, reason=why(request))
             offset = (page - 1) * PAGE_SIZE
             return waiting(self.ledger.store, tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset)
 
@@ -169,7 +170,7 @@ class Console:
         person, wanted = person_of(request), request.query_params.get("event", "")
 
         def find() -> tuple[Event, Mapping[str, Any], list[Event]]:
-            self.ledger.saw(person, "review", {"event_id": wanted})
+            self.ledger.saw(person, "review", {"event_id": wanted}, reason=why(request))
             unshipped, store = self.ledger.unshipped(person), self.ledger.store
             found = _named(store, wanted, person.tenant, unshipped)
             if len(found) != 1:
@@ -213,14 +214,14 @@ class Console:
         )
         await asyncio.to_thread(self.ledger.record, judgement)
         case_id = subject.text("context", "case_id")
-        return RedirectResponse(link(f"/case/{case_id}") if case_id else "/queue", status_code=303)
+        return RedirectResponse(link(f"/case/{case_id}", reason=why(request)) if case_id else "/queue", status_code=303)
 
     async def access_log(self, request: Request) -> Response:
         """Show who looked at what."""
         person, page = person_of(request), page_number(request.query_params)
 
         def find() -> list[Event]:
-            self.ledger.saw(person, "access log", {})
+            self.ledger.saw(person, "access log", {}, reason=why(request))
             offset = (page - 1) * PAGE_SIZE
             return self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset)
 
@@ -233,7 +234,7 @@ class Console:
         person, case_id = person_of(request), request.path_params["case_id"]
 
         def make() -> bytes:
-            self.ledger.saw(person, "export", {"case_id": case_id, "format": "csv"})
+            self.ledger.saw(person, "export", {"case_id": case_id, "format": "csv"}, reason=why(request))
             out = io.BytesIO()
             export_rows(self.ledger.store, Criteria(case_id=case_id, tenant=person.tenant), "csv", out)
             return out.getvalue()
@@ -247,7 +248,7 @@ class Console:
         def make() -> bytes:
             if person.tenant and not find_case(self.ledger.store, case_id, tenant=person.tenant):
                 raise UsageError(f"expected a case of yours, got {case_id}: nothing is recorded about it")
-            self.ledger.saw(person, "evidence bundle", {"case_id": case_id})
+            self.ledger.saw(person, "evidence bundle", {"case_id": case_id}, reason=why(request))
             with tempfile.TemporaryDirectory() as directory:
                 target = Path(directory) / "evidence.zip"
                 self.ledger.bundle(target, ("--case", case_id))
@@ -298,6 +299,11 @@ def person_of(request: Request) -> Person:
     """Return who asks; the guard lets nobody else through."""
     person: Person = request.state.person
     return person
+
+
+def why(request: Request) -> str:
+    """Return the reason that the person gave for looking; it stands in the access row."""
+    return request.query_params.get("reason", "").strip()
 
 
 def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: int = PAGE_SIZE) -> Criteria:

@@ -1,10 +1,10 @@
-"""Templates and what they call: figures for people, states and outcomes in plain words."""
+"""Templates and what they call; the words stand in `words.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,31 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from spanledger_exporter.console.forms import Sessions
+from spanledger_exporter.console.words import GLOSSARY, STATES, fields, format_kind, heading, part_label
+from spanledger_exporter.read.facts import facts
 from spanledger_exporter.read.figures import format_duration, format_money
-from spanledger_exporter.read.waterfall import facts, reviewer
-
-STATES: Final = {
-    "recorded": "written down on the host where it happened, not in the store yet",
-    "stored": "in the store, not under a signature yet",
-    "sealed": "under a signed checkpoint",
-    "anchored": "under a signed checkpoint that an anchor outside the store holds",
-}
-
-KINDS: Final = {
-    "model_call": "Model call",
-    "embedding": "Embedding",
-    "tool_call": "Tool call",
-    "retrieval": "Retrieval",
-    "agent_run": "Agent run",
-    "workflow_run": "Workflow run",
-    "human_review": "Human review",
-    "decision": "Decision",
-    "external_action": "External action",
-    "escalation": "Escalation",
-    "evaluation": "Evaluation",
-    "access": "Access",
-    "memory": "Memory",
-}
 
 
 def make_environment() -> Environment:
@@ -56,12 +34,14 @@ def make_environment() -> Environment:
         "money": format_money,
         "kind": format_kind,
         "facts": facts,
-        "reviewer": reviewer,
+        "heading": heading,
+        "label": part_label,
+        "fields": fields,
         "link": link,
         "difference": difference,
     }
     names: dict[str, Any] = environment.globals
-    names["STATES"] = STATES
+    names |= {"STATES": STATES, "GLOSSARY": GLOSSARY}
     return environment
 
 
@@ -78,16 +58,12 @@ class Pages:
         page = self._environment.get_template(name).render(
             person=person,
             path=request.url.path,
+            reason=request.query_params.get("reason", "").strip(),
             form_token=self._sessions.form_token(person),
             can_sign_out=bool(request.cookies),
             **values,
         )
         return HTMLResponse(page, status_code=status)
-
-
-def format_kind(event_type: str) -> str:
-    """Return an event type in plain words."""
-    return KINDS.get(event_type, event_type.replace("_", " ").replace(".", " ").capitalize())
 
 
 def format_moment(moment: datetime) -> str:

@@ -4,7 +4,7 @@
 
     08:00:00.001  invoke_agent triage            3.46 s  ████████████████████
     08:00:00.036    chat gpt-5                   900 ms  ·█████
-                      gpt-5-2026-09-01 · prompt triage 2.0.0 · 820 → 64 tokens · $0.0017 · success · anchored
+                      gpt-5-2026-09-01 · prompt triage 2.0.0 · 820 tokens in, 64 out · $0.0017 · success · anchored
                       user      Alert CASE-1: 40 failed logins …
 
 A content that was shown once is not shown again: a conversation is resent with every turn.
@@ -19,6 +19,7 @@ from typing import Final
 
 from spanledger_exporter.read.contents import ReadableContent
 from spanledger_exporter.read.event import Event, depths, moment
+from spanledger_exporter.read.facts import facts
 from spanledger_exporter.read.figures import format_clock, format_duration, format_money, format_time
 
 BAR: Final = 24
@@ -82,63 +83,6 @@ def total_cost(events: Iterable[Event]) -> tuple[Decimal | None, int]:
     calls = [event for event in events if event.event_type in {"model_call", "embedding"}]
     known = [cost for event in calls if (cost := event.cost_usd) is not None]
     return (sum(known, Decimal(0)) if known else None), len(calls) - len(known)
-
-
-def facts(event: Event) -> list[str]:
-    """Return what is worth saying about an event in short pieces."""
-    prompt = " ".join(
-        filter(None, (event.text("snapshot", "prompt", "name"), event.text("snapshot", "prompt", "version")))
-    )
-    index = " ".join(
-        filter(None, (event.text("snapshot", "retrieval", "index"), event.text("snapshot", "retrieval", "version")))
-    )
-    found = [
-        event.model if event.event_type in {"model_call", "embedding"} else "",
-        f"prompt {prompt}" if prompt else "",
-        f"index {index}" if index else "",
-        _tokens(event),
-        format_money(event.cost_usd),
-        *_bodies(event),
-        f"attempt {event.at('attempt')}" if event.at("attempt") and str(event.at("attempt")) != "1" else "",
-        " ".join(filter(None, (event.outcome, event.text("error", "type")))),
-        event.state,
-    ]
-    return [fact for fact in found if fact]
-
-
-def _tokens(event: Event) -> str:
-    counted = [event.at("usage", "input_tokens"), event.at("usage", "output_tokens")]
-    if all(count is None for count in counted):
-        return ""
-    shown = " → ".join(
-        "?" if count is None else f"{count:,}" if isinstance(count, int) else str(count) for count in counted
-    )
-    source = event.text("usage_source")
-    return f"{shown} tokens" + (f" ({source})" if source not in {"", "reported"} else "")
-
-
-def _bodies(event: Event) -> list[str]:
-    if event.event_type == "decision":
-        condition, result = event.text("decision", "condition"), event.text("decision", "result")
-        default = "default branch" if event.at("decision", "is_default") is True else ""
-        confidence = event.text("decision", "confidence") or event.text("confidence")
-        return [condition, f"→ {result}" if result else "", default, f"confidence {confidence}" if confidence else ""]
-    if event.event_type == "human_review":
-        own = "REVIEWED BY ITS AUTHOR" if event.at("review", "is_self_review") is True else ""
-        return [f"by {reviewer(event)}", event.text("review", "action"), own]
-    if event.event_type == "external_action":
-        return [
-            f"on {event.text('action', 'target')}" if event.text("action", "target") else "",
-            event.text("action", "status"),
-        ]
-    return []
-
-
-def reviewer(event: Event) -> str:
-    """Return who reviewed, with the role."""
-    person = event.text("review", "reviewer", "id") or event.text("actor", "id")
-    role = event.text("review", "reviewer", "role") or event.text("actor", "role")
-    return f"{person} ({role})" if role else person
 
 
 def _bar_line(event: Event, indent: str, *, first: int, last: int, options: WaterfallOptions) -> str:

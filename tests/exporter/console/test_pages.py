@@ -27,8 +27,13 @@ def test_a_case_shows_the_whole_conversation_once_with_versions_and_money(consol
     page = console.ask("/case/CASE-2").text
     for words in (
         "You triage security alerts.",
+        "instructions to the model",
+        "<dt>arguments · ip</dt><dd>10.0.0.7</dd>",
+        "What the words on this page mean",
+        "policy soc 7",
+        "saw 1 event · took 1 min 35 s",
         "prompt triage 2.0.0",
-        "1,240 → 210 tokens · $0.0036",
+        "1,240 tokens in, 210 out · $0.0036",
         "index runbooks 2026-10-30",
         "whois server closed the connection",
         "Block the address for 24 hours.",
@@ -183,6 +188,33 @@ def test_every_page_leaves_an_access_row_and_the_log_shows_it(console: Served) -
     assert (seen["access"]["action"], seen["access"]["channel"]) == ("timeline", "console")
     assert seen["access"]["subject"] == {"case_id": "CASE-6"}
     assert "export" in {event["access"]["action"] for event in accesses}
+
+
+def test_a_reason_given_once_goes_along_from_page_to_page(console: Served) -> None:
+    """From the search to the case, its rows and its events: each of these accesses says why."""
+    why = "reason=audit+of+case+3"
+    assert f'href="/case/CASE-3?{why}"' in console.ask(f"/?case=CASE-3&{why}").text
+    page = console.ask(f"/case/CASE-3?{why}").text
+    followed = set(re.findall(rf'href="(/[^"]*{re.escape(why)})"', page.replace("&amp;", "&")))
+    assert {place.partition("?")[0] for place in followed} >= {
+        "/event",
+        "/review",
+        "/case/CASE-3/rows.csv",
+        "/case/CASE-3/evidence.zip",
+    }
+    console.ask(f"/case/CASE-3/rows.csv?{why}")
+    for place in ("queue", "access"):
+        console.ask(f"/{place}?{why}")
+    for place in ("events?case=CASE-3&", "queue?", "cases/CASE-3?"):
+        assert console.ask(f"/api/{place}{why}").status == 200
+    found = sql(
+        console,
+        "SELECT JSONExtractString(env, 'access', 'action') AS action, count() AS n FROM events "
+        "WHERE event_type = 'access' AND JSONExtractString(env, 'access', 'reason') = 'audit of case 3' "
+        "GROUP BY action",
+    )
+    counted = {str(row["action"]): row["n"] for row in found}
+    assert counted == {"search": 2, "timeline": 2, "export": 1, "review queue": 2, "access log": 1}
 
 
 def test_a_mistake_is_a_page_with_a_sentence(console: Served) -> None:
