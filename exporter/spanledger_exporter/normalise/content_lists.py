@@ -56,7 +56,7 @@ def input_items(parts: Parts, request: InvocationRequest, facts: Mapping[str, An
     """Return what the call was given: system instructions, messages, tool definitions, content attributes."""
     if parts.policy.mode == "none":
         return []
-    items = _instructions(parts, request.system_instructions)
+    items = _instructions(parts, request.system_instructions) if request.system_instructions else []
     items += parts.message_list(request.input_messages)
     for definition in request.tool_definitions:
         items += parts.document(definition, "tool_definition", content_class="artifact", **_named(definition))

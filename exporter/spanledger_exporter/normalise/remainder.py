@@ -113,11 +113,9 @@ MAX_REMEMBERED: Final = 4096
 
 def sort_attributes(places: Places, attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `attributes` stays clear, and what goes by reference."""
-    return _selected(attributes, places.clear), _selected(attributes, places.other)
-
-
-def _selected(attributes: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return dict(zip(names, map(attributes.__getitem__, names), strict=True)) if names else {}
+    clear, other = places.clear, places.other
+    get = attributes.__getitem__
+    return dict(zip(clear, map(get, clear), strict=True)), dict(zip(other, map(get, other), strict=True))
 
 
 def reference_remainder(

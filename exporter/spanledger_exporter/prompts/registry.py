@@ -164,16 +164,17 @@ class PromptMatcher:
         self._look_at = float("-inf")
         self._seen: tuple[int, int] | None = None
         self._index = PromptIndex([])
+        self._is_empty = True
 
     def knows_prompts(self) -> bool:
         """Say whether any prompt is registered; looks at the file again once in a while."""
-        self._refresh()
-        return bool(self._index)
+        if self._clock() >= self._look_at:
+            self._refresh()
+        return not self._is_empty
 
     def attributes_of(self, request: InvocationRequest) -> dict[str, str]:
         """Return name, version and how they are known; nothing when no prompt is registered at all. Never raises."""
-        self._refresh()
-        if not self._index:
+        if not self.knows_prompts():
             return {}
         found = self._index.find(request)
         if found is None:
@@ -185,10 +186,13 @@ class PromptMatcher:
         }
 
     def _refresh(self) -> None:
-        now = self._clock()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_AGAIN_AFTER_S
+        self._look_at = self._clock() + LOOK_AGAIN_AFTER_S
+        try:
+            self._look()
+        finally:
+            self._is_empty = not self._index
+
+    def _look(self) -> None:
         try:
             status = self._path.stat()
         except OSError:

@@ -88,7 +88,10 @@ class Chain:
             time_ns, env = newest_ns, _clamped(env)
         env_digest, digest = row_hashes(chain_id, seq, prev_hash, time_ns, env)
         data = pack_row(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
-        new = [content for content in contents if content.ref not in self._known] if contents else ()
+        known, new = self._known, []
+        for content in contents:  # written out: a comprehension is a call
+            if content.ref not in known:
+                new.append(content)  # noqa: PERF401
         if new:
             data = b"".join([*map(format_content, new), data])
         row_id: RowId = _as_tuple(RowId, (chain_id, seq, digest))

@@ -140,12 +140,17 @@ def _request_attributes(sent: Mapping[str, Any], server: tuple[str | None, int |
     attributes: dict[str, Any] = {names.OPENAI_API_TYPE: _API_TYPE}
     add_server(attributes, *server)
     add_given(sent, SCALAR_PARAMETERS, attributes)
-    add_limits(sent, attributes)
+    if not LIMITING.isdisjoint(sent):
+        add_limits(sent, attributes)
     if "response_format" in sent:
         output_type = _output_type(sent["response_format"])
         if output_type is not None:
             attributes[names.GEN_AI_OUTPUT_TYPE] = output_type
     return attributes
+
+
+LIMITING = frozenset({"extra_body", "max_completion_tokens", "max_tokens", "n", "service_tier", "stop", "stream"})
+"""Arguments that `add_limits` looks at."""
 
 
 def add_limits(sent: Mapping[str, Any], attributes: dict[str, Any]) -> None:
