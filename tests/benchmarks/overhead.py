@@ -87,6 +87,7 @@ def _environment(kept: Path | None) -> Path:
 
 
 _VERSIONS = """
+from importlib.metadata import version
 for name in ("spanledger", "openai", "opentelemetry-sdk", "opentelemetry-instrumentation-genai-openai", "wrapt"):
     print(name, version(name), end="; ")
 """
