@@ -292,14 +292,41 @@ def test_an_iterator_that_fails_fails_for_the_caller(client: anthropic.Anthropic
     assert provider.requests == ()
 
 
-def test_a_file_is_left_to_the_sdk(client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded) -> None:
-    """It can be read once, and the SDK has to send it."""
-    source: Any = {"type": "base64", "media_type": "image/png", "data": io.BytesIO(b"png")}
+@pytest.mark.parametrize("opened", [io.BytesIO(b"png"), io.StringIO("png")])
+def test_the_content_of_a_file_is_sent_and_recorded(
+    client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded, opened: io.IOBase
+) -> None:
+    """The SDK has to send it, the ledger has to show what the model saw, and it can be read once."""
+    call_with_file(client, opened)
+    sent = provider.requests[0].body["messages"][0]["content"][0]["source"]
+    (part,) = recorded.request.input_messages[0]["parts"]
+    assert sent["data"] == base64.b64encode(b"png").decode()
+    assert part == {"type": "blob", "modality": "image", "mime_type": "image/png", "content": sent["data"]}
+
+
+def test_a_file_that_cannot_be_read_fails_for_the_caller(client: anthropic.Anthropic, provider: LocalProvider) -> None:
+    """As without us: its exception comes out, and nothing is sent."""
+    closed = io.BytesIO(b"png")
+    closed.close()
+    with pytest.raises(ValueError, match="closed file"):
+        call_with_file(client, closed)
+    assert provider.requests == ()
+
+
+def test_the_callers_own_request_is_not_touched(client: anthropic.Anthropic) -> None:
+    """The file stays in its place, read to its end as the SDK would have."""
+    opened = io.BytesIO(b"png")
+    source = call_with_file(client, opened)
+    assert source["data"] is opened
+    assert opened.read() == b""
+
+
+def call_with_file(client: anthropic.Anthropic, opened: io.IOBase) -> dict[str, Any]:
+    """Send an image that is given as a file; returns the block's source, as the caller still has it."""
+    source = {"type": "base64", "media_type": "image/png", "data": opened}
     content: Any = [{"type": "image", "source": source}]
     client.messages.create(model=MODEL, max_tokens=9, messages=[{"role": "user", "content": content}])
-    sent = provider.requests[0].body["messages"][0]["content"][0]["source"]
-    assert sent["data"] == base64.b64encode(b"png").decode()
-    assert recorded.request.input_messages[0]["parts"][0]["type"] == "image"
+    return source
 
 
 def test_an_answer_that_does_not_fit_the_callers_format_keeps_its_usage(

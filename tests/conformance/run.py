@@ -26,7 +26,7 @@ NEEDED = (f"opentelemetry-util-genai=={VERSION}", "pytest", "pytest-asyncio", "p
 
 _DIMENSIONS = "base64 vectors: the official instrumentor counts characters of the text, we count numbers"
 _DOCUMENTS = "title and context of a document stay in its parts; the official instrumentor drops them"
-_FILES = "a block whose data is a file object stays, without the data; the official instrumentor drops the block"
+_FILES = "a file object that is sent as image or document is recorded; the official instrumentor drops the block"
 _FILE_CASES = [
     f"test_iterator_transparency.py::test_sdk_consumes_and_captures_request_iterators[{kind}-{first}-{second}-{third}]"
     for kind in ("image", "document")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -304,3 +304,44 @@ def test_a_fetched_response_is_no_inference(client: openai.OpenAI, recorded: Rec
     assert fetched.name == "fetch_response"
     assert (fetched.attributes or {})["gen_ai.response.id"] == made.id
     assert not any(".usage." in name for name in fetched.attributes or {})
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_messages_and_tools_that_can_be_read_once_are_sent_and_recorded(
+    client: openai.OpenAI, provider: LocalProvider, recorded: Recorded, is_stream: bool
+) -> None:
+    """The SDK takes an iterator; the ledger has to show what the model saw."""
+    tool = {"type": "function", "function": {"name": "whois", "parameters": {"type": "object"}}}
+    create: Any = client.chat.completions.create
+    answer = create(model=MODEL, messages=iter(CALL["messages"]), tools=(one for one in [tool]), stream=is_stream)
+    if is_stream:
+        list(answer)
+    body = provider.requests[0].body
+    assert (body["messages"], body["tools"]) == (CALL["messages"], [tool])
+    assert recorded.request.input_messages[0]["parts"] == [{"type": "text", "content": "Is the alert real?"}]
+    assert list(recorded.request.tools) == ["whois"]
+
+
+async def test_input_that_can_be_read_once_is_sent_and_recorded(
+    async_client: openai.AsyncOpenAI, provider: LocalProvider, recorded: Recorded
+) -> None:
+    """Of responses likewise."""
+    items: list[Any] = [{"role": "user", "content": "Is the alert real?"}]
+    create: Any = async_client.responses.create
+    await create(model=MODEL, input=iter(items))
+    assert provider.requests[0].body["input"] == items
+    assert recorded.request.input_messages[0]["parts"] == [{"type": "text", "content": "Is the alert real?"}]
+
+
+def test_an_iterator_that_fails_fails_for_the_caller(
+    client: openai.OpenAI, provider: LocalProvider, recorded: Recorded
+) -> None:
+    """As without us: its exception comes out, nothing is sent, and there is no call to record."""
+
+    def turns() -> Iterator[Any]:
+        yield from CALL["messages"]
+        raise LookupError("of the application")
+
+    with pytest.raises(LookupError, match="of the application"):
+        client.chat.completions.create(model=MODEL, messages=turns())
+    assert (provider.requests, recorded.spans) == ((), [])

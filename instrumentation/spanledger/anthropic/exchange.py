@@ -12,7 +12,7 @@ from typing import Any
 
 from spanledger.anthropic.answer import read_answer
 from spanledger.anthropic.events import MessageReducer
-from spanledger.anthropic.request import given_body, keep_iterators, read_request
+from spanledger.anthropic.request import given_body, keep_for_two, read_request
 from spanledger.invocation import AsyncStreamObserver, StreamObserver
 from spanledger_semconv.invocation import CallSite, InvocationRequest, InvocationResult
 
@@ -66,7 +66,7 @@ def open_exchange(
     options = kwargs["options"] if "options" in kwargs else args[1]
     if options.method.lower() != "post" or options.url.partition("?")[0] != _INFERENCE_PATH:
         return None
-    if not keep_iterators(options):
+    if not keep_for_two(options):
         return None
     is_stream = bool(kwargs.get("stream"))
     request = read_request(client, given_body(options), is_stream=is_stream, call_site=call_site)

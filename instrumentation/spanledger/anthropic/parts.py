@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,13 @@ def _source_part(kind: str, block: Mapping[str, Any]) -> Part:
 
 
 def _base64_text(data: Any) -> str | None:
-    """Return the base64 text of what the SDK accepts as data; None for a file object, which can be read only once."""
+    """Return the base64 text of what the SDK accepts as data; None for what it refuses."""
     if isinstance(data, str):
         return data
     if isinstance(data, Path):
         return base64.b64encode(data.read_bytes()).decode()
+    if isinstance(data, BytesIO):  # a file that was read for two, see `keep_for_two`
+        return base64.b64encode(data.getvalue()).decode()
     if isinstance(data, bytes | bytearray):
         return base64.b64encode(data).decode()
     return None

@@ -1,7 +1,7 @@
 """What a request to `/v1/messages` says, read from its body before the SDK prepares and sends it.
 
 Rules
-- Nothing is consumed: the SDK still has to send the same body. A one-shot iterator in it is replaced by a list.
+- Nothing is consumed: the SDK still has to send the same body. What can be read only once is replaced by a copy.
 - What the caller left out (`omit`, `NOT_GIVEN`) is left out here too; nothing is guessed.
 - Content is read when somebody looks (`Deferred`), which is at the latest when the span starts.
 - Secrets stay out: of an MCP server only name and address are kept, never its token.
@@ -14,6 +14,7 @@ from typing import Any
 
 from spanledger.anthropic.parts import parts, plain
 from spanledger.invocation import Deferred, DeferredMapping, prompt_digest, tool_digests
+from spanledger.invocation.read_once import kept
 from spanledger_semconv import attributes as names
 from spanledger_semconv.invocation import CallSite, InvocationRequest, PromptIdentity
 
@@ -30,7 +31,6 @@ _PLAIN_ATTRIBUTES = {
     "speed": names.ANTHROPIC_REQUEST_SPEED,
 }
 _LEFT_OUT = frozenset({"Omit", "NotGiven"})
-_MAY_HOLD = (dict, list, tuple, Iterator)
 
 
 def given_body(options: Any) -> Body:
@@ -41,45 +41,15 @@ def given_body(options: Any) -> Body:
     return {name: value for name, value in merged.items() if type(value).__name__ not in _LEFT_OUT}
 
 
-def keep_iterators(options: Any) -> bool:
-    """Replace one-shot iterators anywhere in the body by lists, which two readers can read.
+def keep_for_two(options: Any) -> bool:
+    """Replace iterators and files anywhere in the body by what two readers can read.
 
     False when one of them raised: the SDK will meet the same items and the same exception, and nothing is sent.
     """
     failures: list[Exception] = []
     if isinstance(options.json_data, Mapping):
-        options.json_data = _kept(options.json_data, failures)
+        options.json_data = kept(options.json_data, failures)
     return not failures
-
-
-def _kept(value: Any, failures: list[Exception]) -> Any:
-    """Return `value` itself, or a copy of what stands above an iterator in it."""
-    if isinstance(value, Iterator):
-        # A file is an iterator too: it is left to the SDK, which has to send it.
-        return value if hasattr(value, "read") else _listed(value, failures)
-    if isinstance(value, dict):
-        kept = {key: _kept(item, failures) if isinstance(item, _MAY_HOLD) else item for key, item in value.items()}
-        return kept if any(kept[key] is not item for key, item in value.items()) else value
-    if isinstance(value, list | tuple):
-        items = [_kept(item, failures) if isinstance(item, _MAY_HOLD) else item for item in value]
-        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    return value
-
-
-def _listed(iterator: Iterator[Any], failures: list[Exception]) -> Any:
-    items: list[Any] = []
-    try:
-        items.extend(_kept(item, failures) for item in iterator)
-    except Exception as error:
-        failures.append(error)
-        return _failing(items, error)
-    return items
-
-
-def _failing(items: list[Any], error: Exception) -> Iterator[Any]:
-    """Yield what an iterator gave before it raised, then raise as it did."""
-    yield from items
-    raise error
 
 
 def read_request(client: Any, body: Body, *, is_stream: bool, call_site: CallSite | None) -> InvocationRequest:

@@ -5,8 +5,11 @@ A module of its own because it brings in all the readers: it is imported when th
 
 from __future__ import annotations
 
+from typing import Any
+
 from spanledger.invocation import Patch, Telemetry, observe, observe_async
-from spanledger.invocation.observe import OpenExchange
+from spanledger.invocation.observe import Exchange, OpenExchange
+from spanledger.invocation.read_once import keep_arguments
 from spanledger.openai.chat import open_chat
 from spanledger.openai.completions import open_completion
 from spanledger.openai.embeddings import open_embedding
@@ -14,6 +17,7 @@ from spanledger.openai.generated_content import DECISION, IMAGE, TEXT_FROM_AUDIO
 from spanledger.openai.include_usage import is_wanted
 from spanledger.openai.responses import open_cancel, open_fetch, open_response
 from spanledger.openai.structured_output import parser_patches
+from spanledger_semconv.invocation import CallSite
 
 _LIBRARY = "openai"
 _CHAT = "chat.completions.completions"
@@ -24,6 +28,7 @@ _RESPONSE_METHODS = (
     ("retrieve", open_fetch),
     ("cancel", open_cancel),
 )
+_READ_ONCE = ("messages", "input", "tools", "prompt")
 _IMAGE = open_content(IMAGE)
 _TEXT_FROM_AUDIO = open_content(TEXT_FROM_AUDIO)
 
@@ -52,8 +57,21 @@ def openai_patches(telemetry: Telemetry) -> list[Patch]:
         Patch(
             f"openai.resources.{module}",
             f"{prefix}{owner}.{method}",
-            wrapper(telemetry, _LIBRARY, open_exchange),
+            wrapper(telemetry, _LIBRARY, _kept_for_two(open_exchange)),
         )
         for module, owner, method, open_exchange in observed
         for prefix, wrapper in (("", observe), ("Async", observe_async))
     ]
+
+
+def _kept_for_two(open_exchange: OpenExchange) -> OpenExchange:
+    """Let a call be described whose messages, input or tools are an iterator, which the SDK has to read too."""
+
+    def open_kept(
+        resource: Any, args: tuple[Any, ...], arguments: dict[str, Any], site: CallSite | None
+    ) -> Exchange | None:
+        if not keep_arguments(arguments, _READ_ONCE):
+            return None  # the SDK meets the same items and the same exception, and nothing is sent
+        return open_exchange(resource, args, arguments, site)
+
+    return open_kept

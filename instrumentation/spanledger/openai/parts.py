@@ -1,7 +1,7 @@
 """Message parts in the conventions' shapes, from what the OpenAI SDK takes and gives.
 
-Callers pass dictionaries, the SDK's models, or both in one list. An iterator is never consumed: it belongs to the
-SDK. Inline data stays base64 as it was sent. A part of an unknown type is kept as it is, not dropped.
+Callers pass dictionaries, the SDK's models, or both in one list. An iterator among them is not consumed: it belongs
+to the SDK. Inline data stays base64 as it was sent. A part of an unknown type is kept as it is, not dropped.
 """
 
 from __future__ import annotations
