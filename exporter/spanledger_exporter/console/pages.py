@@ -328,12 +328,12 @@ def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: 
 
 def _named(store: Store, wanted: str, tenant: str, unshipped: Unshipped) -> list[Event]:
     """Return the rows of an event by its id or by its place, `CHAIN:SEQ`."""
-    found = find_event(store, wanted, tenant=tenant, unshipped=unshipped)
     chain, _, seq = wanted.rpartition(":")
-    is_place = len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16
-    if found or not is_place:
-        return found
-    return find_row(store, chain, int(seq), tenant=tenant, unshipped=unshipped)
+    if len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16:  # the pages' own links: by the sort key
+        found = find_row(store, chain, int(seq), tenant=tenant, unshipped=unshipped)
+        if found:
+            return found
+    return find_event(store, wanted, tenant=tenant, unshipped=unshipped)
 
 
 def _first_seen(events: list[Event]) -> dict[str, str]:

@@ -41,6 +41,9 @@ from spanledger_exporter.ledger.trust_root import (
 
 ORIGIN_LEAD = "spanledger/"
 
+_KEY_FILES = "[0-9a-f]" * 8 + ".key"
+"""Signing keys are called by their id; the key of the users' pseudonyms lies beside them."""
+
 
 class KeyRing:
     """The keys of one log. Make it with `open_key_ring`."""
@@ -115,7 +118,7 @@ class KeyRing:
             self.publish(sign_trust_root(root, [signer]))
 
     def _first_signer(self) -> Signer:
-        left_over = sorted(self.directory.glob("*.key"))
+        left_over = sorted(self.directory.glob(_KEY_FILES))
         if left_over:  # we died between key and trust root: nothing was signed yet, the key is as good as new
             return read_key_file(left_over[0])
         name = self._settings.origin or f"{ORIGIN_LEAD}{secrets.token_hex(8)}"

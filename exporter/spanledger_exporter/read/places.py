@@ -35,7 +35,9 @@ WINDOW_ROWS: Final = 2_048
 IDS_PER_QUERY: Final = 5_000
 
 _COLUMNS = "toUnixTimestamp64Nano(time) AS start_ns, time_ns, lower(hex(chain_id)) AS chain, seq, event_id, trace_id"
-_NEWEST = "ORDER BY start_ns DESC, time_ns DESC, chain, seq DESC LIMIT {taken:UInt64}"
+_NEWEST = "ORDER BY time DESC, time_ns DESC, chain_id, seq DESC LIMIT {taken:UInt64}"
+_NEWEST_OF_BOTH = "ORDER BY start_ns DESC, time_ns DESC, chain, seq DESC LIMIT {taken:UInt64}"
+"""The same order by the names of `_COLUMNS`; by stored columns the engine sorts in half the time."""
 _NAMED = "(positionCaseInsensitiveUTF8(name, {text:String}) > 0 OR case_id = {text:String} OR event_id = {text:String})"
 
 
@@ -171,7 +173,7 @@ class _Texts:
         selects = [f"(SELECT {_COLUMNS} FROM {self.store.database}.rows WHERE {way} {_NEWEST})" for way in ways]
 
         def fetch(taken: int) -> list[Place]:
-            sql = f"SELECT * FROM ({' UNION DISTINCT '.join(selects)}) {_NEWEST}"
+            sql = f"SELECT * FROM ({' UNION DISTINCT '.join(selects)}) {_NEWEST_OF_BOTH}"
             parameters = conditions.parameters | self.parameters | {"references": references, "taken": taken}
             return _places(self.store, sql, parameters)
 

@@ -13,20 +13,31 @@ outsider verifies an evidence bundle with a program of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import orjson
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
-from spanledger_exporter.ledger.merkle import Tree, leaf_hash, root_of_leaves, verify_inclusion
+from spanledger_exporter.ledger.merkle import (
+    HASH_SIZE,
+    inclusion_ranges,
+    leaf_hash,
+    root_of,
+    root_of_leaves,
+    verify_inclusion,
+)
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.local import load_trust
+
+BLOCK: Final = 1_024
+"""Leaves of the log whose root is remembered; a power of two."""
 
 StepStatus = Literal["ok", "waiting", "failed"]
 
@@ -129,7 +140,8 @@ def _judged(claim: str, holds: bool, detail: str) -> Step:
 
 def _covering_entry(store: Store, row: _Stored) -> tuple[int, dict[str, Any]] | None:
     found = store.query(
-        f"SELECT `index`, entry FROM {store.database}.log WHERE JSONExtractString(entry, 'type') = 'segment' "
+        f"SELECT `index`, entry FROM {store.database}.log "
+        "WHERE JSONExtractString(entry, 'type') = 'segment' "
         "AND JSONExtractString(entry, 'chain') = {chain:String} AND JSONExtractUInt(entry, 'first') <= {seq:UInt64} "
         "AND JSONExtractUInt(entry, 'last') >= {seq:UInt64} ORDER BY `index` LIMIT 1",
         {"chain": row.chain_id.hex(), "seq": row.seq},
@@ -174,9 +186,27 @@ def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) ->
         "WHERE `index` < {size:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
         {"size": checkpoint.size},
     )
-    proof = Tree(value for (value,) in rows).inclusion_proof(index, checkpoint.size)
+    proof = inclusion_hashes([value for (value,) in rows], index, checkpoint.size)
     verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=proof, root=checkpoint.root)
     return proof
+
+
+def inclusion_hashes(leaves: Sequence[bytes], index: int, size: int) -> list[bytes]:
+    """Return the inclusion proof of leaf `index` in a tree of `size`, as `Tree` does, without hashing blocks again."""
+    return [_range_root(leaves[start:end]) for start, end in inclusion_ranges(index, size)]
+
+
+def _range_root(leaves: Sequence[bytes]) -> bytes:
+    """Return the root over the leaf hashes of a range of the tree; wide ranges begin at a multiple of BLOCK."""
+    if len(leaves) <= BLOCK:
+        return root_of(leaves)
+    return root_of([_block_root(b"".join(leaves[start : start + BLOCK])) for start in range(0, len(leaves), BLOCK)])
+
+
+@lru_cache(maxsize=1_024)  # 32 MiB
+def _block_root(leaves: bytes) -> bytes:
+    """Return the root over leaf hashes, 32 bytes each. Remembered by what they are: a log only grows."""
+    return root_of([leaves[start : start + HASH_SIZE] for start in range(0, len(leaves), HASH_SIZE)])
 
 
 def _anchor_step(store: Store, index: int, size: int) -> Step:

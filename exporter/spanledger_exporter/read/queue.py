@@ -27,14 +27,19 @@ _DESCRIBED: Final = (
 def waiting(store: Store, *, tenant: str = "", limit: int, offset: int = 0) -> list[dict[str, Any]]:
     """Return `limit` events that wait for a review, behind `offset` others, as rows of the view, oldest first."""
     found: list[dict[str, Any]] = []
-    looked_at, step = 0, offset + limit + SPARE
-    while len(found) < offset + limit:
+    wanted, looked_at = offset + limit, 0
+    step = wanted + SPARE
+    while len(found) < wanted:
         places = _unsettled(store, tenant=tenant, limit=step, offset=looked_at)
-        found += _described(store, places, tenant=tenant)
+        described = 0
+        while len(found) < wanted and described < len(places):  # what a row says is dear: no more rows than needed
+            some = places[described : described + wanted - len(found)]
+            found += _described(store, some, tenant=tenant)
+            described += len(some)
         if len(places) < step:
             break
         looked_at += step
-    return found[offset : offset + limit]
+    return found[offset:wanted]
 
 
 def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from spanledger_exporter.keys.key_file import FileSigner, make_key, parse_privat
 from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.ledger.note import COSIGNATURE_V1
 from spanledger_exporter.ledger.trust_root import verify_trust_roots
+from spanledger_exporter.redact.pseudonym import load_key
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_a_ring_that_died_between_key_and_trust_root_takes_the_key_up(ring: KeyR
     for path in (ring.directory / "trust-root").iterdir():
         path.unlink()
     assert open_key_ring(settings).root.current.key == key
+
+
+def test_a_key_of_another_purpose_in_the_same_directory_is_no_signing_key(settings: Settings) -> None:
+    """An application that served a person made `pseudonym.key` before anybody sealed."""
+    secret = load_key(settings.keys_directory)
+    assert open_key_ring(settings).signer().verifier_key == open_key_ring(settings).root.current.key
+    assert load_key(settings.keys_directory) == secret
 
 
 def test_an_origin_can_be_chosen_before_the_first_need(settings: Settings) -> None:

@@ -11,8 +11,9 @@ from ledger_story import CASES, tell
 from ledgers import Ledger
 from served_console import command
 from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.ledger.merkle import Tree, leaf_hash
 from spanledger_exporter.ledger.row import Row
-from spanledger_exporter.read.proof import RowProof, prove_row
+from spanledger_exporter.read.proof import BLOCK, RowProof, inclusion_hashes, prove_row
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -59,6 +60,16 @@ def test_every_step_holds_for_every_row_of_a_sealed_ledger(settings: Settings, l
             proof = proof_of(store, settings, row)
             assert [step.status for step in proof.steps] == ["ok"] * 6
             assert proof.tlog_proof.startswith("c2sp.org/tlog-proof@v1\n")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, BLOCK, BLOCK + 1, 3 * BLOCK - 1, 3 * BLOCK, 5 * BLOCK + 700])
+def test_a_proof_from_remembered_blocks_is_that_of_the_tree(size: int) -> None:
+    """At the edges of blocks and of the tree, asked for twice."""
+    leaves = [leaf_hash(number.to_bytes(4, "big")) for number in range(size)]
+    tree = Tree(leaves)
+    indexes = {0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 5, size // 2, size - 2, size - 1}
+    for index in sorted(index for index in indexes if 0 <= index < size) * 2:
+        assert inclusion_hashes(leaves, index, size) == tree.inclusion_proof(index)
 
 
 @pytest.mark.parametrize(
