@@ -184,8 +184,30 @@ def price(
 
 
 def _plain(found: _Price, usage: Usage) -> Cost | None:
-    input_tokens, cache_read, cache_write = usage.input_tokens or 0, usage.cache_read, usage.cache_write
-    band = found.bands[-1] if len(found.bands) == 1 else found.band(input_tokens)
+    input_tokens, output_tokens = usage.input_tokens or 0, usage.output_tokens
+    band = found.bands[0] if len(found.bands) == 1 else found.band(input_tokens)
+    if (
+        band.input is None
+        or band.output is None
+        or not output_tokens
+        or output_tokens < 0
+        or usage.cache_read
+        or usage.cache_write
+        or usage.reasoning
+        or usage.other
+    ):
+        amounts = _by_parts(band, usage, input_tokens)
+        if amounts is None:
+            return None
+        into, out = amounts
+    else:  # most calls: two counts, two rates
+        into, out = input_tokens * band.input, output_tokens * band.output
+    return _cost(found, band, *_in_dollars((into, out, into + out), band.digits))
+
+
+def _by_parts(band: _Band, usage: Usage, input_tokens: int) -> tuple[int, int] | None:
+    """Price input and output, of which parts may have rates of their own; None where that is not known."""
+    cache_read, cache_write = usage.cache_read, usage.cache_write
     parts: list[tuple[int | None, int | None]] = []
     if cache_read or cache_write or usage.other:
         hour = usage.other.get("cache_write_1h", 0) if band.cache_write_1h is not None else 0
@@ -193,9 +215,7 @@ def _plain(found: _Price, usage: Usage) -> Cost | None:
         parts.append((hour, band.cache_write_1h))
     into = _split(input_tokens, band.input, parts)
     out = _split(usage.output_tokens, band.output, ((usage.reasoning, band.reasoning),) if usage.reasoning else ())
-    if into is None or out is None:
-        return None
-    return _cost(found, band, *_in_dollars((into, out, into + out), band.digits))
+    return None if into is None or out is None else (into, out)
 
 
 def _split(total: int | None, rate: int | None, parts: Sequence[tuple[int | None, int | None]]) -> int | None:

@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from opentelemetry import baggage
+from opentelemetry.baggage import _BAGGAGE_KEY  # pyright: ignore[reportPrivateUsage]  # only to see that there is none
 from opentelemetry.context import Context, get_current
 
 from spanledger_semconv import attributes as keys
 from spanledger_semconv import bodies
-from spanledger_semconv.context import read_business_context
+from spanledger_semconv.context import BUSINESS_CONTEXT_KEY, read_business_context
 
 FOREIGN_KEYS: Final = frozenset({keys.USER_ID, keys.ENDUSER_ID, keys.SESSION_ID})
 """Keys of other vocabularies that find their place in the envelope's `context`."""
 
+_NOTHING: Final[Mapping[str, Any]] = {}
 IDENTITY_KEYS: Final = frozenset({keys.SPANLEDGER_TENANT, keys.SPANLEDGER_ENVIRONMENT})
 
 
@@ -26,6 +28,8 @@ def inherited_facts(context: Context | None) -> Mapping[str, Any]:
     """Return the attributes that travel in `context`, or in the current one; read-only."""
     if context is None:
         context = get_current()
+    if _BAGGAGE_KEY not in context and BUSINESS_CONTEXT_KEY not in context:  # most contexts: said without four calls
+        return _NOTHING
     return read_business_context(context, baggage.get_all(context))
 
 

@@ -96,9 +96,18 @@ class Normaliser:
     _bases: dict[tuple[Any, ...], Base] = field(default_factory=dict)
 
     def begin(
-        self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
+        self,
+        span: ReadableSpan,
+        reading: Reading,
+        inherited: Mapping[str, Any],
+        *,
+        sampled: bool,
+        event_id: str | None = None,
     ) -> tuple[Prepared, Begun] | None:
-        """Return the intent row, and what the completion will start from; None for an event without an intent."""
+        """Return the intent row, and what the completion will start from; None for an event without an intent.
+
+        `event_id` is the span's, for a caller that has it at hand.
+        """
         request, attributes = reading.request, reading.attributes
         inherited = self._with_prompt(request, reading, inherited)
         base = self._base(span, reading, inherited)
@@ -107,7 +116,7 @@ class Normaliser:
         parts = Parts(self.policy)
         inputs = _fragment(input_items(parts, request, {**inherited, **attributes} if inherited else attributes))
         envelope = ProfiledEnvelope(base.fields)
-        event_id = _identify(envelope, span)
+        event_id = _identify(envelope, span, event_id)
         envelope["event_id"] = event_id + BEGIN_SUFFIX
         envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % (span.start_time or 0))
         envelope["capture"] = self._origins.capture(span, reading.dialect, sampled, "captured", has_ended=False)

@@ -18,6 +18,8 @@ _KEPT = ("schema", "event_id", "trace_id", "span_id", "parent_span_id", "tenant"
 class ProfiledEnvelope(dict[str, Any]):
     """An envelope in the profile already: ASCII keys, and values that are text, flags or `orjson.Fragment`."""
 
+    __slots__ = ()
+
 
 def encode_envelope(envelope: Mapping[str, Any]) -> bytes:
     """Return canonical bytes of `envelope`, or of a `raw` envelope that holds what could not be encoded."""

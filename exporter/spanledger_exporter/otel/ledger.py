@@ -116,7 +116,8 @@ class SpanLedger:
     def _begin(self, span: Span, known: _Open) -> Begun | None:
         try:
             reading = read(span, known.invocation)
-            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled)
+            event_id = "{:032x}:{:016x}".format(*known.key)
+            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled, event_id=event_id)
         except Exception as error:
             self._record(span, _raw(span, error, suffix=BEGIN_SUFFIX))
             return None

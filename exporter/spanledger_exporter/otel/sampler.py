@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import (
@@ -24,7 +25,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
     TraceIdRatioBased,
 )
-from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.trace import Link, SpanKind, TraceFlags, TraceState, get_current_span
 from opentelemetry.util.types import Attributes
 
 from spanledger_exporter.normalise.dialects import is_dialect_key
@@ -39,12 +40,22 @@ _NAMED: dict[str, Sampler] = {
 }
 
 
+class _Kept(SamplingResult):
+    """A span to record and sample. Its attributes are not proxied: the SDK copies them, a proxy slowly."""
+
+    def __init__(self, attributes: Attributes, trace_state: TraceState | None) -> None:
+        self.decision = Decision.RECORD_AND_SAMPLE
+        self.attributes: Any = attributes or {}
+        self.trace_state = trace_state
+
+
 class AuditSampler(Sampler):
     """Wraps `sampler`; see the module."""
 
     def __init__(self, sampler: Sampler, *, audits_every_span: bool = False) -> None:
         self.sampler = sampler
         self._audits_every_span = audits_every_span
+        self._keeps_all = sampler is DEFAULT_ON
 
     def should_sample(  # noqa: PLR0917 - the SDK's signature
         self,
@@ -57,6 +68,11 @@ class AuditSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the wrapped sampler's answer, at least RECORD_ONLY for an audited span."""
+        if self._keeps_all:
+            # What the SDK's own default would say of a root, or below a sampled parent, without its nine calls.
+            parent = get_current_span(parent_context).get_span_context()
+            if not parent.is_valid or parent.trace_flags & TraceFlags.SAMPLED:
+                return _Kept(attributes, parent.trace_state if parent.is_valid else None)
         result = self.sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is not Decision.DROP or not self._is_audited(parent_context, attributes):
             return result

@@ -82,7 +82,9 @@ def fields_of(model: Any, fields: frozenset[str]) -> Mapping[str, Any]:
 def server_of(resource: Any) -> tuple[str, str | None, int | None]:
     """Give provider, host and port (None for 443) of the client that `resource` belongs to."""
     client = getattr(resource, "_client", None)
-    url = getattr(client, "base_url", None)
+    url = getattr(client, "_base_url", None)  # where `base_url` keeps it, which runs an import on every call
+    if url is None:
+        url = getattr(client, "base_url", None)
     known = _servers.get(id(url))
     if known is not None and known[0] is url:
         return known[1]

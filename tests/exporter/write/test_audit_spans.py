@@ -19,8 +19,17 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, TraceIdRatioBased
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Decision, TraceIdRatioBased
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.otel import process_ledger as process_ledger_module
@@ -326,6 +335,22 @@ def test_a_span_that_sampling_drops_is_still_dropped_when_it_is_not_audited() ->
     sampler = AuditSampler(ALWAYS_OFF)
     assert sampler.should_sample(None, 1, "GET /", attributes={"http.route": "/"}).decision is Decision.DROP
     assert sampler.should_sample(None, 1, "chat", attributes=CHAT).decision is Decision.RECORD_ONLY
+
+
+@pytest.mark.parametrize("flags", [None, TraceFlags.DEFAULT, TraceFlags.SAMPLED, TraceFlags.SAMPLED | 2])
+@pytest.mark.parametrize("is_remote", [True, False])
+def test_the_default_sampler_is_answered_for_as_it_would_answer_itself(*, flags: int | None, is_remote: bool) -> None:
+    """The shortcut for `parentbased_always_on` says what the SDK's own says, of roots and below any parent."""
+    context = Context()
+    if flags is not None:
+        state = TraceState([("vendor", "1")])
+        parent = SpanContext(1, 2, is_remote=is_remote, trace_flags=TraceFlags(flags), trace_state=state)
+        context = set_span_in_context(NonRecordingSpan(parent), context)
+    attributes = {"http.route": "/"}
+    expected = DEFAULT_ON.should_sample(context, 1, "GET /", attributes=attributes)
+    got = AuditSampler(DEFAULT_ON).should_sample(context, 1, "GET /", attributes=attributes)
+    assert (got.decision, got.trace_state) == (expected.decision, expected.trace_state)
+    assert dict(got.attributes or {}) == dict(expected.attributes or {})
 
 
 @pytest.mark.parametrize(
