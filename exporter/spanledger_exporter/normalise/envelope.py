@@ -152,7 +152,8 @@ class Normaliser:
         if result.system_instructions:
             inputs = _fragment(_listed(inputs) + answered_instructions(parts, result))
         outputs = _fragment(output_items(parts, result, facts))
-        if begun is not None and places.values_in_base(attributes) == places.values_in_base(begun.attributes):
+        in_base = places.in_base
+        if begun is not None and [*map(attributes.get, in_base)] == [*map(begun.attributes.get, in_base)]:
             base = begun.base
         else:  # the span has learned something since it started
             base = self._base(span, reading, inherited)

@@ -65,10 +65,6 @@ class Places:
     other: tuple[str, ...]
     in_base: tuple[str, ...]
 
-    def values_in_base(self, attributes: Mapping[str, Any]) -> list[Any]:
-        """Return what the base is made of; None stands for what is not there."""
-        return list(map(attributes.get, self.in_base))
-
 
 @dataclass(frozen=True, slots=True)
 class ClearList:

@@ -123,8 +123,8 @@ class SpanLedger:
             return None
         if made is None:
             return None
-        prepared, begun = made
-        self._record(span, prepared)
+        (envelope, contents), begun = made
+        (self._recorder or self._make_recorder(span)).record(envelope, contents)
         return begun
 
     def end(self, span: ReadableSpan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from spanledger.invocation import AsyncStreamObserver, Deferred, StreamObserver
@@ -16,7 +17,7 @@ from spanledger.openai.chat_messages import (
     output_messages,
     tool_definitions,
 )
-from spanledger.openai.parameters import add_given, add_server, field, fields_of, given, given_only, server_of
+from spanledger.openai.parameters import add_given, field, fields_of, given_only, server_of
 from spanledger.openai.parts import Part, text_part, tool_call_part
 from spanledger.openai.usage import chat_usage
 from spanledger_semconv import attributes as names
@@ -65,7 +66,7 @@ class ChatExchange:
         self._own_arguments = arguments
         self.arrived: Any = None  # the answer, before the caller's own output format is applied to it
         self.arguments = arguments
-        self.is_stream = bool(given(arguments, "stream"))
+        self.is_stream = bool(arguments.get("stream"))  # the SDK's markers for what was not sent are false
         self.sync_observer: type[StreamObserver] = StreamObserver
         self.async_observer: type[AsyncStreamObserver] = AsyncStreamObserver
         if self.is_stream and asks_for_usage:
@@ -96,7 +97,7 @@ class ChatExchange:
             model=answer["model"],
             finish_reasons=[choice.finish_reason or "error" for choice in choices],
             usage=chat_usage(answer["usage"]),
-            output_messages=Deferred(lambda: output_messages(choices)),
+            output_messages=Deferred(partial(output_messages, choices)),
             attributes=response_attributes(answer),
         )
 
@@ -128,7 +129,7 @@ def _chat_request(
         provider=provider,
         model=model if isinstance(model, str) else None,
         attributes=_request_attributes(sent, server),
-        input_messages=Deferred(lambda: input_messages(messages)),
+        input_messages=Deferred(partial(input_messages, messages)),
         tool_definitions=Deferred(lambda: tool_definitions(tools)) if tools is not None else (),
         tools=chat_tool_digests(tools),
         prompt=PromptIdentity(chat_prompt_digest(messages, sent.get("response_format"))),
@@ -138,7 +139,11 @@ def _chat_request(
 
 def _request_attributes(sent: Mapping[str, Any], server: tuple[str | None, int | None]) -> dict[str, Any]:
     attributes: dict[str, Any] = {names.OPENAI_API_TYPE: _API_TYPE}
-    add_server(attributes, *server)
+    host, port = server
+    if host is not None:
+        attributes[names.SERVER_ADDRESS] = host
+    if port is not None:
+        attributes[names.SERVER_PORT] = port
     add_given(sent, SCALAR_PARAMETERS, attributes)
     if not LIMITING.isdisjoint(sent):
         add_limits(sent, attributes)

@@ -30,7 +30,12 @@ def as_sequence(value: Any) -> Sequence[Any]:
 
 def input_messages(messages: Sequence[Any]) -> list[Message]:
     """Give the messages of a request; one without any part is left out."""
-    return [message for item in messages if (message := _input_message(item)) is not None]
+    asked: list[Message] = []
+    for item in messages:  # written out: every call of a conversation comes here, and a comprehension is a call
+        message = _input_message(item)
+        if message is not None:
+            asked.append(message)
+    return asked
 
 
 def _input_message(message: Any) -> Message | None:
