@@ -89,3 +89,48 @@ def test_a_row_with_the_largest_number_does_not_keep_the_verifier_for_ever(store
     status, verdict = store.verify()
     assert status == 1
     assert verdict["checks"]["completeness"]["status"] == "failed"
+
+
+def test_a_chain_of_several_tenants_is_judged_in_the_order_of_its_numbers(store: AttackedStore) -> None:
+    """Its rows lie by tenant; one row given to another tenant is the only thing that is accused."""
+    rows = store.rows()
+    chain = max({row[0] for row in rows}, key=lambda chain: sum(row[0] == chain for row in rows))
+    store.replace_rows([(*row[:7], "another" if row[:2] == (chain, 8) else row[7]) for row in rows])
+    status, verdict = store.verify()
+    assert status == 1
+    assert verdict["checks"]["completeness"]["failures"] == []
+    assert [failure["seq"] for failure in verdict["checks"]["columns"]["failures"]] == [8]
+
+
+def test_rows_that_are_there_twice_are_benign_in_a_long_chain(store: AttackedStore) -> None:
+    """A retry that the server stored again lies beside the first."""
+    rows = store.rows()
+    store.replace_rows([*rows, *rows[5:9]])
+    status, verdict = store.verify()
+    assert (status, verdict["checks"]["integrity"]["counts"]["duplicates"]) == (0, 4), verdict
+
+
+def test_long_envelopes_make_batches_of_fewer_rows(store: AttackedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in memory at once is limited in bytes, too, and nothing is left out between two batches."""
+    monkeypatch.setattr(store_source, "BATCH_BYTES", 1_500)
+    with open_store(store.settings, role="reader") as opened:
+        source = store_source.StoreSource(opened)
+        batches = list(source.rows())
+        assert sum(map(len, batches)) == source.row_count()
+    assert max(sum(map(len, batch.envs)) for batch in batches if len(batch) > 1) <= 3_000
+    assert store.verify()[0] == 0
+
+
+def test_a_column_that_holds_nothing_at_all_is_not_cleared(store: AttackedStore) -> None:
+    """NULL is equal to nothing and different from nothing; here it counts as different."""
+    store.sql(
+        "CREATE TABLE forged AS rows",
+        "ALTER TABLE forged MODIFY COLUMN error_type LowCardinality(Nullable(String)) MATERIALIZED NULL",
+        f"INSERT INTO forged ({ROW_COLUMNS}) SELECT {ROW_COLUMNS} FROM rows",
+        "EXCHANGE TABLES forged AND rows",
+        "DROP TABLE forged SYNC",
+    )
+    status, verdict = store.verify()
+    reasons = [failure["reason"] for failure in verdict["checks"]["columns"]["failures"]]
+    assert status == 1
+    assert "column error_type holds None, the envelope says ''" in reasons

@@ -22,6 +22,8 @@ EMPTY_ROOT = sha256(b"").digest()
 
 _LEAF = b"\x00"
 _NODE = b"\x01"
+_LEAF_START = sha256(_LEAF)
+_NODE_START = sha256(_NODE)
 
 LeafRange = tuple[int, int]
 """Leaves `start` (included) to `end` (excluded)."""
@@ -34,8 +36,14 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
     """Return the hash of every leaf; the bulk form of `leaf_hash` (over two million per second on one core)."""
-    sha, prefix = sha256, _LEAF  # locals: a third faster than globals at this size of work
-    return [sha(prefix + leaf).digest() for leaf in leaves]
+    start = _LEAF_START.copy  # going on from the prefix: setting a hash up takes longer than the hashing
+    hashes: list[bytes] = []
+    keep = hashes.append
+    for leaf in leaves:
+        hashing = start()
+        hashing.update(leaf)
+        keep(hashing.digest())
+    return hashes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -62,8 +70,14 @@ def root_of_leaves(leaves: Iterable[bytes]) -> bytes:
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    sha, prefix = sha256, _NODE
-    return [sha(prefix + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)]
+    start = _NODE_START.copy
+    hashes: list[bytes] = []
+    keep = hashes.append
+    for left, right in zip(level[::2], level[1::2], strict=False):
+        hashing = start()
+        hashing.update(left + right)
+        keep(hashing.digest())
+    return hashes
 
 
 class Tree:

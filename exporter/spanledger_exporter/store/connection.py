@@ -130,7 +130,7 @@ class Store:
     def native(self, sql: str) -> Iterator[list[Column]]:
         """Yield the answer of a query by blocks, each a list of whole columns: see `native_answer`."""
         with self._translated():
-            answer = self._open().raw_query(sql, fmt="Native")
+            answer = self._open().raw_query(sql, settings=self._waiting(), fmt="Native")
         return read_native(answer)
 
     def stream(
@@ -196,10 +196,13 @@ class Store:
 
     def query_bytes(self, sql: str) -> bytes:
         """Return the rows of a query in RowBinary. The statement may be long; nothing in Python walks over its text."""
-        # A server answers only when it knows that nothing went wrong: half an answer would look like a short one.
-        settings = {} if self.is_embedded else {"max_query_size": MAX_STATEMENT_BYTES, "wait_end_of_query": 1}
+        settings = {} if self.is_embedded else {"max_query_size": MAX_STATEMENT_BYTES, **self._waiting()}
         with self._translated():
             return self._open().raw_query(sql, settings=settings, fmt="RowBinary")
+
+    def _waiting(self) -> dict[str, Any]:
+        # A server answers only when it knows that nothing went wrong: half an answer would look like a short one.
+        return {} if self.is_embedded else {"wait_end_of_query": 1}
 
     def command(self, sql: str) -> None:
         """Run a statement that returns nothing."""

@@ -6,6 +6,8 @@
 Rules
 - Values of fixed width (FixedString, unsigned integers) come as the bytes of the whole column; a String column comes as
   one view per value, into the answer itself; where all are equal it is one view, so many times.
+- A UInt32 column in front of a String column has the sizes of its values. They are only a short cut to where each ends:
+  sizes that do not lead to the end of the column do not parse.
 - A query that is read this way casts its columns, so that their types are known whatever the table says.
 - What does not parse to its last byte raises StoreError: half an answer is none.
 """
@@ -13,9 +15,13 @@ Rules
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from operator import sub
 
 from spanledger_exporter.errors import StoreError
+from spanledger_exporter.store.native import varint
 
 Column = bytes | Sequence[memoryview]
 
@@ -27,30 +33,44 @@ def read_native(data: bytes) -> Iterator[list[Column]]:
     position = 0
     try:
         while position < len(data):
-            position, columns = _read_block(data, position)
-            if columns:
+            position, rows, columns = _read_block(data, position)
+            if columns and rows:
                 yield columns
     except IndexError as error:
         raise _torn(data) from error
 
 
-def _read_block(data: bytes, position: int) -> tuple[int, list[Column]]:
+def _read_block(data: bytes, position: int) -> tuple[int, int, list[Column]]:
     count, position = _varint(data, position)
     rows, position = _varint(data, position)
     columns: list[Column] = []
+    sizes: tuple[int, ...] = ()
     for _ in range(count):
         _, position = _string(data, position)
         kind, position = _string(data, position)
         if kind == b"String":
-            strings, position = _strings(data, position, rows)
+            strings, position = _sized(data, position, sizes) if sizes else _strings(data, position, rows)
             columns.append(strings)
+            sizes = ()
         else:
-            end = position + rows * _width(kind)
-            columns.append(data[position:end])
-            position = end
+            values = data[position : position + rows * _width(kind)]
+            position += rows * _width(kind)
+            columns.append(values)
+            sizes = struct.unpack(f"<{rows}I", values) if kind == b"UInt32" and position <= len(data) else ()
         if position > len(data):
             raise _torn(data)
-    return position, columns
+    return position, rows, columns
+
+
+def _sized(data: bytes, position: int, sizes: Sequence[int]) -> tuple[list[memoryview], int]:
+    if min(sizes) > 127 and max(sizes) < 1 << 14:  # two bytes of length each: all envelopes, nearly always
+        steps = [size + 2 for size in sizes]
+    else:
+        steps = [size + len(varint(size)) for size in sizes]
+    ends = list(accumulate(steps, initial=position))[1:]
+    if ends[-1] > len(data) or _string(data, ends[-1] - steps[-1])[1] != ends[-1]:
+        raise _torn(data)
+    return list(map(memoryview(data).__getitem__, map(slice, map(sub, ends, sizes), ends))), ends[-1]
 
 
 def _strings(data: bytes, position: int, rows: int) -> tuple[list[memoryview], int]:

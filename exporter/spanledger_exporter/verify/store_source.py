@@ -4,7 +4,8 @@ Rules
 - Every query turns the query-condition cache and projections off: with the cache on, a part that was swapped on disk
   was still reported clean.
 - Rows are read chain by chain: whole small chains together, a long one in slices. Sorting then never exceeds a batch,
-  whatever the tenants and partitions.
+  whatever the tenants and partitions. A slice is asked for in the order in which it lies, which spares the sorting;
+  where that is not the order of its numbers it is asked for again.
 - Envelopes of a small ledger are all read and re-derived in Python. Those of a large one are first compared by the
   engine, with our own expressions and not the table's; what the engine cannot clear, and a random sample of what it
   cleared, is then re-derived in Python (adr/0001-columns.md). A cheap condition clears nearly every row; exact and dear
@@ -15,11 +16,12 @@ Rules
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from operator import itemgetter
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from spanledger_exporter.store.columns import COLUMNS, PARSED, from_parsed
 from spanledger_exporter.store.connection import Store
@@ -37,6 +39,9 @@ from spanledger_exporter.verify.source import (
 BATCH_ROWS = 25_000
 """Twice as many rows would cost more: fresh memory for every answer instead of what the last one gave back."""
 
+BATCH_BYTES = 64 * 2**20
+"""Envelopes of one batch; rows of a long conversation refer to hundreds of parts and are no kilobyte."""
+
 CHAINS_PER_QUERY = 500
 PYTHON_LIMIT = 20_000
 """Ledgers up to this many rows have every envelope re-derived in Python: about a second."""
@@ -47,15 +52,18 @@ MAX_CANDIDATES = 10_000
 
 SETTINGS = "SETTINGS use_query_condition_cache = 0, optimize_use_projections = 0"
 
-_IN_ORDER = f"ORDER BY chain_id, seq, row_hash {SETTINGS}"
+_IN_ORDER = f"ORDER BY chain_id, seq, row_hash {SETTINGS}, max_threads = 1"
+_AS_IT_LIES = f"ORDER BY tenant, chain_id, seq {SETTINGS}, max_threads = 1"
 
 ColumnsMode = Literal["auto", "python", "sql"]
 
-# In the order of `RowColumns`, cast so that an altered table cannot change what is read.
+# In the order of `RowColumns`, cast so that an altered table cannot change what is read. The length goes before the
+# envelopes: `read_native` then finds their ends without walking over them.
 _ROW_COLUMNS = (
     "CAST(chain_id AS FixedString(16)), reverse(reinterpretAsFixedString(CAST(seq AS UInt64))), "
     "CAST(prev_hash AS FixedString(32)), reverse(reinterpretAsFixedString(CAST(time_ns AS UInt64))), "
-    "CAST(env_hash AS FixedString(32)), CAST(row_hash AS FixedString(32)), CAST(env AS String), CAST(tenant AS String)"
+    "CAST(env_hash AS FixedString(32)), CAST(row_hash AS FixedString(32)), "
+    "CAST(length(env) AS UInt32), CAST(env AS String), CAST(tenant AS String)"
 )
 _ENVELOPE_COLUMNS = ", ".join(
     ["chain_id", "seq", "time_ns", "env", "toString(tenant)", *(f"{column.compare}" for column in COLUMNS)]
@@ -84,6 +92,30 @@ _CLEAR = " AND ".join(
 )
 
 
+class _Batch(NamedTuple):
+    """Rows that are read with one query."""
+
+    condition: str
+    is_of_one_chain: bool = False
+
+
+class _Slice(NamedTuple):
+    """Consecutive places of one chain: number `at` of them, the rows that are there, the bytes of their envelopes."""
+
+    chain: bytes
+    at: int
+    rows: int
+    size: int
+
+    def batches(self) -> Iterator[_Batch]:
+        """Yield the slice in parts of about BATCH_BYTES."""
+        first, end = self.at * BATCH_ROWS, min((self.at + 1) * BATCH_ROWS, 2**64)
+        step = max(BATCH_ROWS * BATCH_BYTES // max(self.size, BATCH_BYTES), 1)
+        for start in range(first, end, step):
+            places = f"seq BETWEEN {start} AND {min(start + step, end) - 1}"
+            yield _Batch(f"{_among([self.chain])} AND {places}", is_of_one_chain=True)
+
+
 class StoreSource:
     """The tables of one store; see `source.LedgerSource`."""
 
@@ -95,40 +127,40 @@ class StoreSource:
 
     def row_count(self) -> int:
         """Count the stored rows, duplicates included."""
-        return sum(count for _, _, count in self._slices)
+        return sum(part.rows for part in self._slices)
 
-    def _read_slices(self) -> list[tuple[bytes, int, int]]:
-        """Return chain, number and row count of each slice of a chain: BATCH_ROWS consecutive places, as far as used.
+    def _read_slices(self) -> list[_Slice]:
+        """Return the slices of every chain: BATCH_ROWS consecutive places each, as far as they are used.
 
         Asked and not computed: one row with the largest number there is would make more slices than anybody can read.
         """
         if "rows" not in self.tables:
             return []
         sql = (
-            f"SELECT chain_id, intDiv(seq, {BATCH_ROWS}) AS slice, count() FROM rows "
+            f"SELECT chain_id, intDiv(seq, {BATCH_ROWS}) AS slice, count(), sum(length(env)) FROM rows "
             f"GROUP BY chain_id, slice ORDER BY chain_id, slice {SETTINGS}"
         )
-        return [(chain, int(number), int(count)) for chain, number, count in self.store.query(sql)]
+        return [_Slice(chain, int(at), int(rows), int(size)) for chain, at, rows, size in self.store.query(sql)]
 
-    def _conditions(self) -> Iterator[str]:
-        """Yield WHERE conditions that split the rows into batches, in order of chain and seq."""
+    def _batches(self) -> Iterator[_Batch]:
+        """Yield conditions that split the rows into batches, in order of chain and seq."""
         group: list[bytes] = []
-        rows = 0
-        for chain, slices in groupby(self._slices, key=itemgetter(0)):
-            counts = [(number, count) for _, number, count in slices]
-            total = sum(count for _, count in counts)
-            if group and (rows + total > BATCH_ROWS or len(group) >= CHAINS_PER_QUERY):
-                yield _among(group)
-                group, rows = [], 0
-            if total > BATCH_ROWS:
-                for number, _ in counts:
-                    first = number * BATCH_ROWS
-                    yield f"{_among([chain])} AND seq BETWEEN {first} AND {first + BATCH_ROWS - 1}"
+        rows = size = 0
+        for chain, found in groupby(self._slices, key=attrgetter("chain")):
+            slices = list(found)
+            more, larger = sum(part.rows for part in slices), sum(part.size for part in slices)
+            is_full = rows + more > BATCH_ROWS or size + larger > BATCH_BYTES or len(group) >= CHAINS_PER_QUERY
+            if group and is_full:
+                yield _Batch(_among(group))
+                group, rows, size = [], 0, 0
+            if more > BATCH_ROWS or larger > BATCH_BYTES:
+                for part in slices:
+                    yield from part.batches()
             else:
                 group.append(chain)
-                rows += total
+                rows, size = rows + more, size + larger
         if group:
-            yield _among(group)
+            yield _Batch(_among(group))
 
     def rows(self) -> Iterator[RowColumns]:
         """Yield every row in batches, ordered by chain and sequence number.
@@ -137,23 +169,30 @@ class StoreSource:
         """
         with ThreadPoolExecutor(1, "verify-read") as reader:
             following: Future[list[RowColumns]] | None = None
-            for condition in self._conditions():
-                current, following = following, reader.submit(self._rows_where, condition)
+            for batch in self._batches():
+                current, following = following, reader.submit(self._read, batch)
                 if current is not None:
                     yield from current.result()
             if following is not None:
                 yield from following.result()
 
-    def _rows_where(self, condition: str) -> list[RowColumns]:
-        sql = f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} {_IN_ORDER}, max_threads = 1"
+    def _read(self, batch: _Batch) -> list[RowColumns]:
+        if batch.is_of_one_chain:
+            rows = self._rows_where(batch.condition, _AS_IT_LIES)
+            if _is_rising(b"".join([part.seqs for part in rows])):
+                return rows
+        return self._rows_where(batch.condition, _IN_ORDER)
+
+    def _rows_where(self, condition: str, order: str) -> list[RowColumns]:
+        sql = f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} {order}"
         return [_row_columns(columns) for columns in self.store.native(sql)]
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         """Yield every envelope of a small ledger, or those that the engine's comparison leaves open."""
         in_python = self._columns == "python" or (self._columns == "auto" and self.row_count() <= PYTHON_LIMIT)
         if in_python:
-            for condition in self._conditions():
-                yield from self._envelopes_where(condition)
+            for batch in self._batches():
+                yield from self._envelopes_where(batch.condition)
             return
         if "rows" not in self.tables:
             return
@@ -165,10 +204,10 @@ class StoreSource:
 
     def _doubtful(self) -> Iterator[EnvelopeRow]:
         """Yield what the engine cannot clear, a sample of what it cleared, and what contents depend on."""
-        sql = f"WITH {PARSED} SELECT countIf(NOT ({_CLEAR})), countIf({_PRUNES}) FROM rows {SETTINGS}, {_PARSE_ONCE}"
-        [(doubtful, pruning)] = self.store.query(sql)
+        counts = f"countIf(NOT ifNull({_CLEAR}, 0)), countIf({_PRUNES})"
+        [(doubtful, pruning)] = self.store.query(f"WITH {PARSED} SELECT {counts} FROM rows {SETTINGS}, {_PARSE_ONCE}")
         if doubtful:
-            yield from self._envelopes_where(f"({mismatch_sql()}) LIMIT {MAX_CANDIDATES}")
+            yield from self._envelopes_where(f"ifNull({mismatch_sql()}, 1) LIMIT {MAX_CANDIDATES}")
         share = max(self.row_count() // SAMPLE_ROWS, 1)
         yield from self._envelopes_where(f"cityHash64(row_hash, '{secrets.token_hex(8)}') % {share} = 0")
         if pruning:
@@ -262,7 +301,7 @@ def mismatch_sql() -> str:
 
 
 def _row_columns(columns: Sequence[Any]) -> RowColumns:
-    chains, seqs, prev_hashes, times, env_hashes, row_hashes, envs, tenants = columns
+    chains, seqs, prev_hashes, times, env_hashes, row_hashes, _, envs, tenants = columns
     return RowColumns(chains, seqs, prev_hashes, times, env_hashes, row_hashes, envs, _texts(tenants))
 
 
@@ -273,6 +312,12 @@ def _texts(values: Sequence[memoryview]) -> list[str]:
         return [bytes(values[0]).decode(errors="backslashreplace")] * len(values)
     texts = map(bytes, values)
     return [known.get(text) or known.setdefault(text, text.decode(errors="backslashreplace")) for text in texts]
+
+
+def _is_rising(seqs: bytes) -> bool:
+    """Tell whether numbers of 8 bytes, as they are hashed, are in order and none is there twice."""
+    values = [value for (value,) in struct.iter_unpack("8s", seqs)]
+    return values == sorted(values) and len(set(values)) == len(values)
 
 
 def _fixed(value: bytes) -> str:

@@ -31,6 +31,29 @@ def test_strings_of_every_length_come_back_whole(store: Store) -> None:
     assert [bytes(text) for text in strings] == [b"x" * length for length in LENGTHS]
 
 
+def test_strings_whose_sizes_go_before_them_come_back_the_same(store: Store) -> None:
+    """Their ends are added up instead of walked to, whatever the lengths."""
+    text = f"substring(repeat('xyz', 700000), 1, arrayJoin({list(LENGTHS)}) AS size)"
+    [[sizes, strings]] = store.native(f"SELECT toUInt32(size), {text}")
+    assert len(sizes) == 4 * len(LENGTHS)
+    assert [len(bytes(value)) for value in strings] == list(LENGTHS)
+    [[_, kilobytes]] = store.native("SELECT toUInt32(1000), repeat(char(97 + number), 1000) FROM numbers(3)")
+    assert [bytes(value) for value in kilobytes] == [letter * 1000 for letter in (b"a", b"b", b"c")]
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 200, 2**32 - 1])
+def test_sizes_that_do_not_fit_the_strings_are_no_answer(size: int) -> None:
+    """A short cut that leads elsewhere is an error."""
+    whole = block((b"UInt32", size.to_bytes(4, "little")), (b"String", b"\x02ab"))
+    with pytest.raises(StoreError, match="whole answer"):
+        list(read_native(whole))
+
+
+def test_a_block_without_rows_is_nothing() -> None:
+    """An engine may announce the columns before it has any."""
+    assert list(read_native(block((b"String", b""), (b"UInt32", b""), rows=0))) == []
+
+
 def test_equal_strings_are_one_view_many_times(store: Store) -> None:
     """A tenant stands in every row of a batch; only the first is read."""
     [[strings]] = store.native("SELECT 'acme' FROM numbers(3)")
