@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from attacks.attacked_store import AttackedStore, command, make_base, record_calls, settings_of, ship
+from sealed_ledgers import edited
 from spanledger_exporter.keys.key_file import make_key
 from spanledger_exporter.recorder import open_recorder
 from spanledger_exporter.verify.verdict import CHECKS, RESIDUALS
@@ -113,6 +114,37 @@ def test_a_log_that_no_longer_extends_what_was_seen_is_a_fork(store: AttackedSto
     status, verdict = store.verify("--since-checkpoint", memory)
     assert status == 1
     assert "another log" in verdict["checks"]["integrity"]["failures"][0]["reason"]
+
+
+def test_a_row_older_than_what_is_remembered_is_read_again(store: AttackedStore, tmp_path: Path) -> None:
+    """That it was intact last time says nothing of today: every row is read, and the verdict says so."""
+    memory = str(tmp_path / "memory.json")
+    notes = store.verify("--since-checkpoint", memory)[1]["checks"]["completeness"]["notes"]
+    assert "nothing of this log is remembered" in notes[0]
+    rows = store.rows()
+    rows[1] = edited(rows[1], env=rows[1][4].replace(b"success", b"failure"))
+    store.replace_rows(rows)
+    status, verdict = store.verify("--since-checkpoint", memory)
+    assert (status, verdict["checks"]["integrity"]["failures"][0]["seq"]) == (1, 1)
+    assert "every row was read, older ones too" in verdict["checks"]["completeness"]["notes"][0]
+
+
+def test_what_was_seen_of_another_log_is_not_held_against_this_one(store: AttackedStore, tmp_path: Path) -> None:
+    """An auditor of many ledgers has one memory, whether keys are given by hand, by trust root or not at all."""
+    memory = tmp_path / "memory.json"
+    memory.write_text(json.dumps({"spanledger/another": {"size": 10**6, "root": "A" * 43 + "="}}))
+    vkey = json.loads(command(store.directory, "keys", "show", "--json")[1])["vkey"]
+    assert store.verify("--since-checkpoint", str(memory), "--key", vkey)[0] == 0
+    assert len(json.loads(memory.read_text())) == 2
+    shutil.rmtree(store.directory / "keys")
+    assert store.verify("--since-checkpoint", str(memory))[0] == 3
+
+
+def test_a_file_is_not_held_against_what_is_remembered(base: Path, tmp_path: Path) -> None:
+    """It does not hold the log; to leave the option out in silence would promise too much."""
+    path = tmp_path / "rows.jsonl"
+    assert command(base, "export", "--format", "jsonl", "-o", str(path))[0] == 0
+    assert command(base, "verify", "--offline", str(path), "--since-checkpoint", str(tmp_path / "memory"))[0] == 64
 
 
 def test_a_later_log_is_remembered_in_place_of_the_earlier(store: AttackedStore, tmp_path: Path) -> None:

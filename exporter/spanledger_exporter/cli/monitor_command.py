@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _look(arguments: argparse.Namespace, settings: Settings) -> Look:
     trust = load_trust(settings, keys=arguments.key, trust_root=arguments.trust_root)
     memory = arguments.memory or default_memory_path()
-    remembered = load_memory(memory, origin=trust.origin)
+    remembered = load_memory(memory, origins=trust.origins)
     anchors = open_anchors(settings)
     with open_store(settings, role="reader") as store:
         seen = look(
@@ -112,7 +112,9 @@ def _print(told: dict[str, object], *, is_json: bool) -> None:
     if is_json:
         print(json.dumps(told), flush=True)  # noqa: T201
         return
-    print(f"{told['verdict']}: log size {told['log_size']}, {told['unsealed_rows']} rows not sealed", flush=True)  # noqa: T201
+    scope = "everything" if told["rows_read"] else "log, checkpoints, anchors, tables; rows are read with --full"
+    figures = f"log size {told['log_size']}, {told['unsealed_rows']} rows not sealed"
+    print(f"{told['verdict']} ({scope}): {figures}", flush=True)  # noqa: T201
     findings = told["findings"]
     assert isinstance(findings, list)  # noqa: S101 - as `describe` makes it
     for finding in findings:

@@ -17,13 +17,13 @@ from spanledger_exporter.anchors.anchor import Notary
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import DataError, SpanledgerError, StoreError
+from spanledger_exporter.errors import DataError, SpanledgerError, StoreError, UsageError
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.anchored import read_anchors
 from spanledger_exporter.verify.export_source import ExportSource
 from spanledger_exporter.verify.local import load_trust, read_spool
-from spanledger_exporter.verify.memory import default_memory_path, load_memory, save_memory
+from spanledger_exporter.verify.memory import default_memory_path, load_memory, note_memory, save_memory
 from spanledger_exporter.verify.report import format_verdict
 from spanledger_exporter.verify.sql_walk import walk_in_sql
 from spanledger_exporter.verify.store_source import StoreSource
@@ -56,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const=default_memory_path(),
         type=Path,
-        help="the log must extend what the last verification saw; default memory: %(const)s",
+        help="the log must extend what the last verification saw, and every row is read all the same; "
+        "default memory: %(const)s",
     )
     parser.add_argument(
         "--columns",
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, Any]:
+    if arguments.since_checkpoint:
+        raise UsageError("expected --since-checkpoint with a store, got --offline: a file does not hold the log")
     if arguments.offline.suffix == ".zip":
         return standalone.verify_file(arguments.offline, keys=arguments.key, trust_root=arguments.trust_root)
     findings = Findings()
@@ -104,13 +107,16 @@ def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
     findings = Findings()
     trust = _trust(arguments, settings, findings)
     memory: Path | None = arguments.since_checkpoint
+    remembered = load_memory(memory, origins=trust.origins) if memory else []
+    if memory:
+        note_memory(memory, remembered, findings)
     anchors = open_anchors(settings)
     surroundings = Surroundings(
         trust=trust,
         anchored=read_anchors(anchors),
         notaries=[anchor for anchor in anchors if isinstance(anchor, Notary)],
         spooled=read_spool(settings),
-        remembered=load_memory(memory, origin=trust.origin) if memory else (),
+        remembered=remembered,
         is_local=settings.is_embedded,
     )
     try:

@@ -27,7 +27,7 @@ class WebhookError(SpanledgerError):
 
 
 def describe(seen: Look) -> dict[str, Any]:
-    """Return a look as JSON values: verdict, findings, figures."""
+    """Return a look as JSON values: verdict, findings, figures, and whether the verdict speaks of the rows at all."""
     findings = [
         {"check": check, "kind": finding.kind, **finding.as_json()}
         for check, result in seen.verdict.checks.items()
@@ -37,6 +37,7 @@ def describe(seen: Look) -> dict[str, Any]:
     newest = seen.verdict.newest
     told: dict[str, Any] = {
         "verdict": seen.verdict.word,
+        "rows_read": seen.is_full,
         "findings": findings[:MAX_FINDINGS],
         "findings_total": len(findings),
         "log_size": seen.measures.log_size,

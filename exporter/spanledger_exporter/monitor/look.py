@@ -52,6 +52,8 @@ class Look:
 
     verdict: Verdict
     measures: Measures
+    is_full: bool = False
+    """Whether the rows were read, as `verify` does."""
 
 
 def look(
@@ -93,7 +95,7 @@ def look(
         view = _review(store, source, trust, anchored, notaries, remembered, findings)
     _measure(store, view, measures, now_s=clock_s())
     _review_lateness(store, anchors, measures, findings, max_age_s=max_age_s)
-    return Look(findings.verdict(), measures)
+    return Look(findings.verdict(), measures, is_full=is_full)
 
 
 def _review(  # noqa: PLR0917 - private, called once

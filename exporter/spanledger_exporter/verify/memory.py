@@ -3,6 +3,8 @@
     {"spanledger/7c1f2a90b3d4e5f6":{"root":"CsUY…","size":1208}}
 
 Rules
+- Memory is kept by log. Nothing is remembered of a log whose keys the verifier was not given, and nothing is held
+  against one log that was seen of another.
 - A log that no longer extends what was seen is a fork or a rollback, even when every anchor agrees with it.
 - The file is the verifier's memory, not part of the ledger; it is replaced whole, and only after a verdict that found
   no tampering.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Collection
 from pathlib import Path
 
 import orjson
@@ -19,6 +22,7 @@ import orjson
 from spanledger_exporter.errors import ConfigurationError
 from spanledger_exporter.ledger.checkpoint import Checkpoint
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint
+from spanledger_exporter.verify.verdict import Findings
 
 
 def default_memory_path() -> Path:
@@ -27,8 +31,8 @@ def default_memory_path() -> Path:
     return Path(state) / "spanledger" / "checkpoints.json"
 
 
-def load_memory(path: Path, *, origin: str | None) -> list[KnownCheckpoint]:
-    """Return what was seen of `origin` (or of every log). Raises ConfigurationError for a file that does not parse."""
+def load_memory(path: Path, *, origins: Collection[str] | None) -> list[KnownCheckpoint]:
+    """Return what was seen of `origins`, or of every log. Raises ConfigurationError for a file that does not parse."""
     try:
         told = orjson.loads(path.read_bytes())
         seen = [Checkpoint(name, int(item["size"]), b64decode(item["root"])) for name, item in told.items()]
@@ -37,15 +41,27 @@ def load_memory(path: Path, *, origin: str | None) -> list[KnownCheckpoint]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"expected remembered checkpoints in {path}, got: {error}; move it away") from error
     place = f"the checkpoint remembered in {path}"
-    return [KnownCheckpoint(checkpoint, place) for checkpoint in seen if origin in (None, checkpoint.origin)]
+    return [
+        KnownCheckpoint(checkpoint, place) for checkpoint in seen if origins is None or checkpoint.origin in origins
+    ]
 
 
 def save_memory(path: Path, checkpoint: Checkpoint) -> None:
     """Remember `checkpoint` as the newest of its log."""
-    known = {item.checkpoint.origin: item.checkpoint for item in load_memory(path, origin=None)}
+    known = {item.checkpoint.origin: item.checkpoint for item in load_memory(path, origins=None)}
     known[checkpoint.origin] = checkpoint
     told = {name: {"size": item.size, "root": b64encode(item.root).decode()} for name, item in known.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
     temporary.replace(path)
+
+
+def note_memory(path: Path, remembered: Collection[KnownCheckpoint], findings: Findings) -> None:
+    """Say in the verdict what the log was held against, so that a lost memory is not taken for a clean record."""
+    for known in remembered:
+        size = known.checkpoint.size
+        reason = f"held against the checkpoint of size {size} remembered in {path}; every row was read, older ones too"
+        findings.note("completeness", reason)
+    if not remembered:
+        findings.note("completeness", f"nothing of this log is remembered in {path}: held against nothing seen before")

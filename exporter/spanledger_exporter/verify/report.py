@@ -31,6 +31,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
             place = "" if finding.chain is None else f"chain {finding.chain} "
             place += "" if finding.seq is None else f"row {finding.seq}"
             yield f"      {place.strip()}{': ' if place else ''}{finding.reason}"
+        yield from (f"      {note}" for note in result.notes)
         if len(result.findings) > SHOWN:
             yield f"      … and {len(result.findings) - SHOWN} more: see --json"
     yield ""

@@ -29,6 +29,11 @@ class Trust:
     witnesses: Sequence[VerifierKey] = ()
     origin: str | None = None
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """The logs that these keys speak for: a log's key is named after it."""
+        return frozenset({self.origin} if self.origin else {range_.key.name for range_ in self.log_keys})
+
     def at(self, size: int) -> list[VerifierKey]:
         """Return the keys that may sign a checkpoint of `size`."""
         return [range_.key for range_ in self.log_keys if range_.covers(size)]

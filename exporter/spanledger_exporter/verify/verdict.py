@@ -67,6 +67,7 @@ class CheckResult:
     counts: dict[str, int] = field(default_factory=dict[str, int])
     findings: list[Finding] = field(default_factory=list[Finding])
     kinds: set[Kind] = field(default_factory=set[Kind])
+    notes: list[str] = field(default_factory=list[str])
 
     @property
     def status(self) -> Status:
@@ -82,7 +83,7 @@ class CheckResult:
             "counts": dict(sorted(self.counts.items())),
             "failures": [finding.as_json() for finding in self.findings if finding.kind != "skipped"],
         }
-        notes = [finding.reason for finding in self.findings if finding.kind == "skipped"]
+        notes = [finding.reason for finding in self.findings if finding.kind == "skipped"] + self.notes
         return {**document, "notes": notes} if notes else document
 
 
@@ -108,6 +109,10 @@ class Findings:
     def skipped(self, check: Check, reason: str) -> None:
         """Say that the input has nothing to check here, and without effect on the verdict."""
         self._add(check, Finding("skipped", reason))
+
+    def note(self, check: Check, text: str) -> None:
+        """Say how a check was made, where a reader could take it for more or for less. It has no effect."""
+        self.checks[check].notes.append(text)
 
     def count(self, check: Check, **counts: int) -> None:
         """Add to the counts of a check."""
