@@ -47,6 +47,7 @@ PAGES = {
     "search common text everywhere": "/?text=failed+logins",
     "search text of all prompts": "/?text=triage+security",
     "a case": "/case/CASE-{n}-2",
+    "a case as CSV": "/case/CASE-{n}-3/rows.csv",
     "an event and its proof": "/event?id={place}",
     "verdict, the newest one": "/verdict",
     "review queue": "/queue",
