@@ -65,6 +65,7 @@ _TYPES: Final = {
     "tool_definition": "tool that the model may use",
     "arguments": "given to the tool",
     "result": "result of the tool",
+    "template": "template of the instructions",
     "query": "searched for",
     "document": "document found",
     "documents": "documents found",
@@ -82,6 +83,8 @@ _OPERATIONS: Final = {
     "workflow_run": ("invoke_workflow ",),
     "decision": ("decision ",),
     "human_review": ("review ",),
+    "escalation": ("escalation ",),
+    "external_action": ("external_action ",),
 }
 """First words of span names that the kind of the event says already."""
 
@@ -108,8 +111,11 @@ def part_label(item: Mapping[str, Any], event_type: str) -> str:
     kind, role = str(item.get("type") or "text"), str(item.get("role", ""))
     if kind == "reasoning":
         return "reason given by the reviewer" if event_type == "human_review" else "reasoning of the model"
-    if kind == "text":
-        return _ROLES.get(role, role or "text")
+    if kind == "tool_call" and event_type == "tool_call":
+        return _TYPES["arguments"]
+    if kind in {"text", "json"}:
+        roles = _ROLES if event_type == "model_call" else _ROLES | {"assistant": "result"}
+        return roles.get(role, role or "content")
     return _TYPES.get(kind, kind.replace("_", " "))
 
 

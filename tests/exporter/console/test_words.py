@@ -24,6 +24,8 @@ def event(event_type: str, name: str) -> Event:
         ("model_call", "summarise", "summarise"),
         ("span", "chat gpt-5", "chat gpt-5"),
         ("agent_run", "", "Agent run"),
+        ("escalation", "escalation second line", "second line"),
+        ("external_action", "external_action refund", "refund"),
     ],
 )
 def test_a_heading_leaves_out_what_the_kind_says_already(event_type: str, name: str, said: str) -> None:
@@ -38,6 +40,10 @@ def test_a_heading_leaves_out_what_the_kind_says_already(event_type: str, name: 
         ({"type": "text", "role": "user"}, "model_call", "input"),
         ({"type": "text", "role": "developer"}, "model_call", "developer"),
         ({"role": "assistant"}, "model_call", "answer of the model"),
+        ({"type": "json", "role": "assistant"}, "workflow_run", "result"),
+        ({"type": "json"}, "agent_run", "content"),
+        ({"type": "tool_call"}, "model_call", "the model asks for a tool"),
+        ({"type": "tool_call"}, "tool_call", "given to the tool"),
         ({"type": "reasoning"}, "model_call", "reasoning of the model"),
         ({"type": "reasoning"}, "human_review", "reason given by the reviewer"),
         ({"type": "revised_prompt"}, "model_call", "revised prompt"),
