@@ -1,11 +1,17 @@
-"""From the spool to rows in the embedded store: how many per second, and how long a row waits under load.
+"""From the spool to rows in the embedded store: how many spans per second, and how long a row waits under load.
 
     python tests/benchmarks/ship_throughput.py                      the throughput of a backlog
     python tests/benchmarks/ship_throughput.py --load --plot ship.png   latency against offered load as well
 
-A call is two rows, the intent and the completion, of about 1.3 and 2.1 kB, and two contents of its own of 600 bytes
-(`--contents`): what a short chat leaves behind. Everything is real: the recorder's spool on disk, the shipper, chDB.
-Rounds alternate, medians are printed. The machine is shared with whatever else runs on it.
+Two kinds of spans are told apart, because they cost differently:
+
+- a *one-row span* is one row of about 2.1 kB without content: a retrieval, a tool or agent span, a decision
+- a *model call* is two rows, the intent and the completion, of about 1.3 and 2.1 kB, and two contents of its own of 600
+  bytes: what a short chat leaves behind
+
+Everything is real: the recorder's spool on disk, the shipper, chDB. There is one chain, so that one insert runs at a
+time; rounds alternate, medians are printed. Processor time is that of the whole process, engine threads included. The
+machine is shared with whatever else runs on it: rates on the clock say what it had left, processor time says the cost.
 """
 
 from __future__ import annotations
@@ -33,13 +39,13 @@ from spanledger_exporter.store.connection import open_store
 
 TEXT = "text/plain; charset=utf-8"
 PROSE = " ".join(topics.values()).encode("ascii", "ignore").decode()
-KINDS = {"rows alone": False, "rows and contents": True}
+KINDS = ("one-row spans", "model calls")
 
 
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=40_000, help="calls in the backlog (40,000)")
+    parser.add_argument("--calls", type=int, default=40_000, help="spans in the backlog (40,000)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--disk", action="store_true", help="measure bytes a call instead, in spool and store")
     parser.add_argument("--load", action="store_true", help="measure latency against offered load")
@@ -60,7 +66,7 @@ def main() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Rows per second on the clock, and microseconds of processor per row, all threads together."""
+    """Spans per second on the clock, and microseconds of processor per span, all threads together."""
 
     per_second: float
     cpu_us: float
@@ -81,8 +87,9 @@ def part(content: Content, role: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def record_call(recorder: Recorder, number: int, *, contents: bool) -> None:
-    """Record one call: intent and completion."""
+def record_span(recorder: Recorder, number: int, *, kind: str) -> None:
+    """Record one span: a row, or the intent and completion of a call with their contents."""
+    is_call = kind == "model calls"
     trace, span = os.urandom(16).hex(), os.urandom(8).hex()
     asked, answered = text(2 * number, 600), text(2 * number + 1, 600)
     now = time.time_ns()
@@ -108,7 +115,8 @@ def record_call(recorder: Recorder, number: int, *, contents: bool) -> None:
         "capture": {"tier": "captured", "scope": "spanledger.openai", "version": "0.1.0", "dialect": "gen_ai"},
         "attributes": {"server.address": "api.openai.com", "server.port": 443, "gen_ai.request.model": "gpt-5-mini"},
     }
-    recorder.record(base, [asked] if contents else [])
+    if is_call:
+        recorder.record(base, [asked])
     recorder.record(
         {
             **base,
@@ -127,64 +135,64 @@ def record_call(recorder: Recorder, number: int, *, contents: bool) -> None:
             "finish_reasons": ["stop"],
             "outcome": "success",
         },
-        [answered] if contents else [],
+        [answered] if is_call else [],
     )
 
 
-def fill(settings: Settings, calls: int, *, contents: bool) -> None:
+def fill(settings: Settings, spans: int, *, kind: str) -> None:
     """Fill the spool with a backlog."""
     with open_recorder(settings, role="application") as recorder:
-        for number in range(calls):
-            record_call(recorder, number, contents=contents)
+        for number in range(spans):
+            record_span(recorder, number, kind=kind)
 
 
-def backlog(calls: int, sizes: list[int], *, rounds: int) -> dict[str, list[tuple[int, Round]]]:
-    """Drain a backlog in batches of each size; returns the medians by size, without and with contents."""
+def backlog(spans: int, sizes: list[int], *, rounds: int) -> dict[str, list[tuple[int, Round]]]:
+    """Drain a backlog in batches of each size; returns the medians by size, for each kind of span."""
     found: dict[tuple[str, int], list[Round]] = {}
     for _ in range(rounds):
-        for label, contents in KINDS.items():
+        for kind in KINDS:
             for size in sizes:
-                found.setdefault((label, size), []).append(drained(calls, size, contents=contents))
+                found.setdefault((kind, size), []).append(drained(spans, size, kind=kind))
     medians: dict[str, list[tuple[int, Round]]] = {}
-    for (label, size), rounds_of in found.items():
+    for (kind, size), rounds_of in found.items():
         median = Round(
             statistics.median(one.per_second for one in rounds_of), statistics.median(one.cpu_us for one in rounds_of)
         )
-        medians.setdefault(label, []).append((size, median))
+        medians.setdefault(kind, []).append((size, median))
         print(
-            f"{label:<20} batches of {size:>6,}: {median.per_second:>8,.0f} rows/s on the clock, "
-            f"{median.cpu_us:>5.1f} us of processor a row: at most {1e6 / median.cpu_us:>8,.0f} rows/s and core"
+            f"{kind:<14} batches of {size:>6,} rows: {median.per_second:>7,.0f} spans/s on the clock, "
+            f"{median.cpu_us:>6.1f} us of processor a span: {1e6 / median.cpu_us:>7,.0f} spans/s and core"
         )
     return medians
 
 
-def drained(calls: int, size: int, *, contents: bool) -> Round:
+def drained(spans: int, size: int, *, kind: str) -> Round:
     """Measure one drain in a process of its own: a process hosts one engine directory."""
-    arguments = [sys.executable, __file__, "--calls", str(calls)]
-    environ = {**os.environ, "SHIP_ROUND": f"{size},{int(contents)}"}
+    arguments = [sys.executable, __file__, "--calls", str(spans)]
+    environ = {**os.environ, "SHIP_ROUND": f"{size},{kind}"}
     done = subprocess.run(arguments, check=True, env=environ, capture_output=True, text=True)
     return Round(*map(float, done.stdout.split()))
 
 
-def one_round(calls: int, size: int, *, contents: bool) -> Round:
+def one_round(spans: int, size: int, *, kind: str) -> Round:
     """Fill and drain."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings({"SPANLEDGER_DIR": directory})
-        fill(settings, 10, contents=True)
+        fill(settings, 10, kind="model calls")
         with open_store(settings, role="owner") as store:
             drain(settings, store)  # imports and the engine's first insert are not what is measured
-            fill(settings, calls, contents=contents)
+            fill(settings, spans, kind=kind)
             started, busy = time.perf_counter(), time.process_time()
-            rows = drain(settings, store, max_rows=size).shipped.rows
+            drain(settings, store, max_rows=size)
             took, used = time.perf_counter() - started, time.process_time() - busy
-            return Round(rows / took, used / rows * 1e6)
+            return Round(spans / took, used / spans * 1e6)
 
 
 def disk(calls: int) -> None:
     """Print what a call takes in the spool, and in the store after merging."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings({"SPANLEDGER_DIR": directory})
-        fill(settings, calls, contents=True)
+        fill(settings, calls, kind="model calls")
         print(f"spool: {spool_status(settings.spool_directory).stored_bytes / calls:,.0f} bytes a call")
         with open_store(settings, role="owner") as store:
             drain(settings, store)
@@ -223,7 +231,7 @@ def under_load(offered: float, seconds: float) -> tuple[float, float, float, flo
             started = time.monotonic()
             count = 0
             for number in paced(offered, seconds):
-                record_call(recorder, number, contents=True)
+                record_span(recorder, number, kind="model calls")
                 count = number + 1
             took = time.monotonic() - started
             wait_until_shipped(settings)
@@ -264,27 +272,32 @@ def draw(path: Path, rates: dict[str, list[tuple[int, Round]]], loads: list[tupl
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    panels = 2 if loads else 1
+    panels = 3 if loads else 1
     figure, axes = plt.subplots(1, panels, figsize=(5.5 * panels, 4.2), constrained_layout=True, squeeze=False)
-    backlogs, lags = axes[0][0], axes[0][-1]
+    backlogs, stored, lags = axes[0][0], axes[0][panels // 2], axes[0][-1]
     for label, points in rates.items():
         backlogs.plot([size for size, _ in points], [one.cpu_us for _, one in points], marker="o", label=label)
     backlogs.set(title="Draining a backlog into chDB", xlabel="rows per batch", ylim=(0, None))
-    backlogs.set_ylabel("µs of processor a row")
+    backlogs.set_ylabel("µs of processor a span")
     backlogs.legend()
     if loads:
         calls = [point[0] for point in sorted(loads)]
+        stored.plot(calls, [point[1] for point in sorted(loads)], marker="o", label="stored")
+        stored.plot(calls, calls, color="0.7", linestyle="--", label="offered")
+        stored.set(title="Throughput against load", xlabel="calls/s offered", ylabel="calls/s stored", ylim=(0, None))
+        stored.legend()
         lags.plot(calls, [point[2] for point in sorted(loads)], marker="o", label="p50")
         lags.plot(calls, [point[3] for point in sorted(loads)], marker="o", label="p99")
-        lags.set(title="From recorded to stored", xlabel="offered calls/s", ylabel="seconds", ylim=(0, None))
+        lags.set(title="Latency against load, recorded to stored", xlabel="calls/s offered", ylabel="seconds")
+        lags.set_ylim(bottom=0)
         lags.legend()
     figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
     if wanted := os.environ.get("SHIP_ROUND"):
-        rows, with_contents = map(int, wanted.split(","))
-        measured = one_round(int(sys.argv[2]), rows, contents=bool(with_contents))
+        rows, kind_of_span = wanted.split(",")
+        measured = one_round(int(sys.argv[2]), int(rows), kind=kind_of_span)
         print(measured.per_second, measured.cpu_us)
     else:
         main()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from spanledger_exporter.spool.fields import ContentFields, RowFields
 from spanledger_exporter.spool.reader import Damage, Position, Run
+from spanledger_exporter.store.native import NativeBlock
 
 MAX_ROWS = 10_000
 MAX_BYTES = 32 * 2**20
@@ -31,6 +32,8 @@ class Batch:
     contents: list[TenantContent] = field(default_factory=list[TenantContent])
     damages: list[Damage] = field(default_factory=list[Damage])
     size_bytes: int = 0
+    block: NativeBlock | None = None
+    """All of `rows`, ready to be inserted; whoever changes `rows` takes it away."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,14 +67,14 @@ def cut_batches(
     tenant = ""
     for run in runs:
         for record, offset in run.records:
-            if isinstance(record, ContentFields):
+            if type(record) is ContentFields:
                 waiting.append(record)
                 continue
-            if isinstance(record, RowFields):
+            if type(record) is RowFields:
                 tenant = record.tenant
                 batch.rows.append(record)
                 batch.size_bytes += len(record.env)
-            else:
+            elif isinstance(record, Damage):
                 batch.damages.append(record)
             if waiting:
                 _take(batch, waiting, tenant)
@@ -91,8 +94,9 @@ def cut_batches(
 
 
 def _take(batch: Batch, waiting: list[ContentFields], tenant: str) -> None:
-    batch.contents += [(tenant, content) for content in waiting]
-    batch.size_bytes += sum(content.size for content in waiting)
+    for content in waiting:
+        batch.contents.append((tenant, content))
+        batch.size_bytes += content.size
 
 
 def _is_full(batch: Batch, taken: tuple[int, int], until: Position | None, max_rows: int, max_bytes: int) -> bool:

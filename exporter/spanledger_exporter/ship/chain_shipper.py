@@ -23,7 +23,7 @@ from itertools import islice
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
-from spanledger_exporter.ship.delivery import Delivered, deliver
+from spanledger_exporter.ship.delivery import Delivered, deliver, row_block
 from spanledger_exporter.ship.read_ahead import read_ahead
 from spanledger_exporter.spool.fields import RowFields
 from spanledger_exporter.spool.reader import ChainSpool
@@ -99,7 +99,7 @@ class ChainShipper:
 
     def _batches(self, cursor: Cursor) -> Iterator[Batch]:
         is_ended = not self.chain.is_live  # asked before the bytes are read, as the reader does
-        return cut_batches(
+        for batch in cut_batches(
             self.chain.read_runs(cursor.position),
             chain_id=self.chain.chain_id,
             start=cursor.position,
@@ -107,7 +107,10 @@ class ChainShipper:
             until=cursor.pending.end if cursor.pending else None,
             max_rows=self._max_rows,
             max_bytes=self._max_bytes,
-        )
+        ):
+            # Here, where the thread that reads ahead has time while the engine takes the batch before.
+            batch.block = row_block(batch.chain_id, batch.rows) if batch.rows else None
+            yield batch
 
     def _compared(self, cursor: Cursor) -> Cursor:
         """Return where to begin, given what the store has: a store that lost rows gets again what the spool has."""
@@ -123,7 +126,7 @@ class ChainShipper:
         if cursor.pending is None or cursor.pending.end != batch.end:
             save_cursor(self.chain.directory, replace(cursor, pending=_pending(batch, cursor)))
         if cursor.dead:
-            batch.rows = [row for row in batch.rows if row.seq not in cursor.dead]
+            batch.rows, batch.block = [row for row in batch.rows if row.seq not in cursor.dead], None
         delivered = deliver(store, batch, alarms=self._alarms, ask_first=ask_first)
         for damage in batch.damages:
             self._alarms.damage(self.chain.chain_id, damage)

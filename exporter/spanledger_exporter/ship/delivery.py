@@ -27,7 +27,7 @@ REFS_PER_QUERY = 10_000
 """The engine reads a granule for each reference, and from some number on all of them, once: few large questions."""
 
 CHAINS_PER_QUERY = 6_000
-"""Their hex has to fit into one statement (256 kB)."""
+"""Their text has to fit into one statement (256 kB)."""
 
 _Item = TypeVar("_Item")
 
@@ -50,7 +50,7 @@ def deliver(store: Store, batch: Batch, *, alarms: Alarms, ask_first: bool) -> D
     delivered = Delivered()
     _deliver_contents(store, batch, alarms, delivered)
     rows = _missing_rows(store, batch.chain_id, batch.rows) if ask_first else batch.rows
-    _deliver_rows(store, batch.chain_id, rows, alarms, delivered)
+    _deliver_rows(store, batch, rows, alarms, delivered)
     if ask_first and rows:
         _insist(store, batch.chain_id, rows, delivered)
     return delivered
@@ -83,10 +83,8 @@ def _missing_contents(store: Store, contents: Sequence[TenantContent]) -> list[T
 
 
 def _stored_contents(store: Store, refs: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-    found = store.query_bytes(
-        "SELECT ref, toString(tenant) "
-        f"FROM {store.database}.content WHERE ref IN ({_split(b''.join(refs), 32, len(refs))})"
-    )
+    with store.fixed_strings(refs, size=32) as asked:
+        found = store.query_bytes(f"SELECT ref, toString(tenant) FROM {store.database}.content WHERE ref IN ({asked})")
     offset = 0
     try:
         while offset < len(found):
@@ -97,14 +95,6 @@ def _stored_contents(store: Store, refs: Sequence[bytes]) -> Iterator[tuple[str,
         raise StoreError(f"expected references and tenants from {store.name}, got bytes that do not parse") from error
     if offset != len(found):
         raise StoreError(f"expected {offset} bytes of references from {store.name}, got {len(found)}")
-
-
-def _split(joined: bytes, size: int, count: int) -> str:
-    """Return SQL for `count` fixed strings. The hex stands in the text: as a parameter it is escaped byte by byte."""
-    return (
-        f"SELECT arrayJoin(arrayMap(i -> toFixedString(substring(unhex('{joined.hex()}'), i * {size} + 1, {size}), "
-        f"{size}), range({count})))"
-    )
 
 
 def content_block(items: Sequence[TenantContent]) -> NativeBlock:
@@ -144,10 +134,10 @@ def stored_heads(store: Store, chain_ids: Sequence[bytes]) -> dict[bytes, int]:
     heads: dict[bytes, int] = {}
     for start in range(0, len(chain_ids), CHAINS_PER_QUERY):
         some = chain_ids[start : start + CHAINS_PER_QUERY]
-        found = store.query(
-            f"SELECT chain_id, max(seq) FROM {store.database}.rows "
-            f"WHERE chain_id IN ({_split(b''.join(some), 16, len(some))}) GROUP BY chain_id"
-        )
+        with store.fixed_strings(some, size=16) as asked:
+            found = store.query(
+                f"SELECT chain_id, max(seq) FROM {store.database}.rows WHERE chain_id IN ({asked}) GROUP BY chain_id"
+            )
         heads.update(found)
     return heads
 
@@ -164,14 +154,14 @@ def _missing_rows(store: Store, chain_id: bytes, rows: Sequence[RowFields]) -> l
     return [row for row in rows if (row.seq, row.row_hash) not in present]
 
 
-def _deliver_rows(
-    store: Store, chain_id: bytes, rows: Sequence[RowFields], alarms: Alarms, delivered: Delivered
-) -> None:
+def _deliver_rows(store: Store, batch: Batch, rows: Sequence[RowFields], alarms: Alarms, delivered: Delivered) -> None:
     if not rows:
         return
+    chain_id = batch.chain_id
 
     def insert(items: Sequence[RowFields]) -> None:
-        store.insert_block("rows", row_block(chain_id, items), token=batch_token(chain_id, items))
+        block = batch.block if items is batch.rows else None
+        store.insert_block("rows", block or row_block(chain_id, items), token=batch_token(chain_id, items))
 
     refused = _insert_divided(rows, insert)
     for row, reason in refused:

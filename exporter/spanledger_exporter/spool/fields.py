@@ -14,11 +14,9 @@ from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.format import FRAME_HEAD_BYTES, ROW_TYPE
 
 _ROW: Final = struct.Struct(">QQ32s32s32sH")
-_CONTENT: Final = struct.Struct(">32sBBQ")
+_CONTENT: Final = struct.Struct(">32sBBQH")
 _SHORT: Final = struct.Struct(">H")
 _PAYLOAD: Final = FRAME_HEAD_BYTES + 1
-_ROW_REST: Final = _PAYLOAD + _ROW.size
-_CONTENT_REST: Final = _PAYLOAD + _CONTENT.size
 _CLASSES: Final[tuple[ContentClass, ...]] = get_args(ContentClass)
 
 
@@ -55,28 +53,49 @@ class ContentFields(NamedTuple):
         return Content(*self)
 
 
-def frame_fields(frame: bytes) -> RowFields | ContentFields:
-    """Return what an intact frame holds. Raises SpoolError when its payload does not parse."""
+def frame_fields(buffer: bytes, start: int = 0, end: int | None = None) -> RowFields | ContentFields:
+    """Return what the intact frame at `start` holds, up to `end`. Raises SpoolError when its payload does not parse."""
+    stop = len(buffer) if end is None else end
     try:
-        return _row(frame) if frame[FRAME_HEAD_BYTES] == ROW_TYPE else _content(frame)
+        if buffer[start + FRAME_HEAD_BYTES] == ROW_TYPE:
+            return _row(buffer, start + _PAYLOAD, stop)
+        return _content(buffer, start + _PAYLOAD, stop)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise SpoolError(f"expected a row or content payload, got one that does not parse: {error}") from error
 
 
-def _row(frame: bytes) -> RowFields:
-    seq, time_ns, prev_hash, env_hash, row_hash, length = _ROW.unpack_from(frame, _PAYLOAD)
-    start = _ROW_REST + length
-    return RowFields(seq, time_ns, prev_hash, env_hash, row_hash, frame[_ROW_REST:start].decode(), frame[start:])
+# What a length field announces is cut at the frame's end, as a slice of the frame alone would be: behind it the buffer
+# goes on with the next frame. Fixed fields are checked, because `unpack_from` would read on.
 
 
-def _content(frame: bytes) -> ContentFields:
-    ref, kind, stored, size = _CONTENT.unpack_from(frame, _PAYLOAD)
-    media, rest = _short_text(frame, _CONTENT_REST)
-    key_id, start = _short_text(frame, rest)
-    return ContentFields(ref, _CLASSES[kind], media, size, frame[start:] if stored else None, key_id)
+def _row(buffer: bytes, start: int, stop: int) -> RowFields:
+    tenant_start = start + _ROW.size
+    _expect(tenant_start, stop)
+    seq, time_ns, prev_hash, env_hash, row_hash, length = _ROW.unpack_from(buffer, start)
+    env_start = min(tenant_start + length, stop)
+    return RowFields(
+        seq, time_ns, prev_hash, env_hash, row_hash, buffer[tenant_start:env_start].decode(), buffer[env_start:stop]
+    )
 
 
-def _short_text(frame: bytes, offset: int) -> tuple[str, int]:
-    (length,) = _SHORT.unpack_from(frame, offset)
-    start = offset + _SHORT.size
-    return frame[start : start + length].decode(), start + length
+def _content(buffer: bytes, start: int, stop: int) -> ContentFields:
+    media_start = start + _CONTENT.size
+    _expect(media_start, stop)
+    ref, kind, stored, size, media_length = _CONTENT.unpack_from(buffer, start)
+    key_start = media_start + media_length + _SHORT.size
+    _expect(key_start, stop)
+    (key_length,) = _SHORT.unpack_from(buffer, key_start - _SHORT.size)
+    data_start = min(key_start + key_length, stop)
+    return ContentFields(
+        ref,
+        _CLASSES[kind],
+        buffer[media_start : media_start + media_length].decode(),
+        size,
+        buffer[data_start:stop] if stored else None,
+        buffer[key_start:data_start].decode(),
+    )
+
+
+def _expect(needed: int, stop: int) -> None:
+    if needed > stop:
+        raise IndexError(f"the frame ends {needed - stop} bytes before its fields do")

@@ -77,8 +77,18 @@ class Run:
     records: list[tuple[RowFields | ContentFields | Damage, int]]
 
 
-_Piece = tuple[bytes | Damage, int]
-"""An intact frame or damage, and where it ends in its file."""
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Intact frames of one file: bytes from `base` on, and where in them each frame starts and ends."""
+
+    data: bytes
+    base: int
+    bounds: list[tuple[int, int]]
+
+    @property
+    def end(self) -> int:
+        """Return the file offset behind the last frame."""
+        return self.base + self.bounds[-1][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,29 +180,37 @@ class _FileReader:
         self.base = 0  # file offset of buffer[0]
 
     def frames(self, offset: int) -> Iterator[Frame]:
-        for pieces in self._pieces(offset):
-            for piece, end in pieces:
-                yield self._frame(piece, end)
+        for found in self._found(offset):
+            if isinstance(found, Damage):
+                yield Frame(found, found.position, Position(self.file, found.position.offset + found.length))
+                continue
+            for start, end in found.bounds:
+                yield self._frame(found.data[start:end], found.base + start)
 
     def runs(self, offset: int) -> Iterator[Run]:
-        for pieces in self._pieces(offset):
-            yield Run(self.file, [(self._fields(piece, end), end) for piece, end in pieces])
+        for found in self._found(offset):
+            if isinstance(found, Damage):
+                yield Run(self.file, [(found, found.position.offset + found.length)])
+            else:
+                yield Run(self.file, self._records(found))
 
-    def _frame(self, piece: bytes | Damage, end: int) -> Frame:
-        start = end - (piece.length if isinstance(piece, Damage) else len(piece))
+    def _frame(self, data: bytes, start: int) -> Frame:
+        end = start + len(data)
         try:
-            record = piece if isinstance(piece, Damage) else parse_frame(piece, chain_id=self.chain.chain_id)
+            record: Row | Content | Damage = parse_frame(data, chain_id=self.chain.chain_id)
         except SpoolError as error:
-            record = self._damage(start, end - start, str(error))
+            record = self._damage(start, len(data), str(error))
         return Frame(record, Position(self.file, start), Position(self.file, end))
 
-    def _fields(self, piece: bytes | Damage, end: int) -> RowFields | ContentFields | Damage:
-        if isinstance(piece, Damage):
-            return piece
-        try:
-            return frame_fields(piece)
-        except SpoolError as error:
-            return self._damage(end - len(piece), len(piece), str(error))
+    def _records(self, block: _Block) -> list[tuple[RowFields | ContentFields | Damage, int]]:
+        data, base = block.data, block.base
+        records: list[tuple[RowFields | ContentFields | Damage, int]] = []
+        for start, end in block.bounds:
+            try:
+                records.append((frame_fields(data, start, end), base + end))
+            except SpoolError as error:
+                records.append((self._damage(base + start, end - start, str(error)), base + end))
+        return records
 
     def last_row(self) -> Row | None:
         with self.chain.path(self.file).open("rb", buffering=0) as stream:
@@ -216,26 +234,26 @@ class _FileReader:
                 last = offset
             offset = end
         data = None if last < 0 else self._intact_frame(last, self._bytes(last, FRAME_HEAD_BYTES))
-        return None if data is None else self._frame(data, last + len(data))
+        return None if data is None else self._frame(data, last)
 
-    def _pieces(self, offset: int) -> Iterator[list[_Piece]]:
+    def _found(self, offset: int) -> Iterator[_Block | Damage]:
         """Yield what lies in the file from `offset` on, block by block."""
         with self.chain.path(self.file).open("rb", buffering=0) as stream:
             self.stream = stream
             if offset == 0:
                 damage = self._header_damage()
                 if damage is not None:
-                    yield [(damage, damage.length)]
+                    yield damage
                 offset = HEADER_BYTES
-            while pieces := self._block(offset) or self._behind_block(offset):
-                yield pieces
-                offset = pieces[-1][1]
+            while found := self._block(offset) or self._behind_block(offset):
+                yield found
+                offset = found.end if isinstance(found, _Block) else offset + found.length
 
-    def _block(self, offset: int) -> list[_Piece]:
+    def _block(self, offset: int) -> _Block | None:
         """Return the intact frames that lie whole in one block, up to the first that does not."""
         block = self._bytes(offset, BLOCK_BYTES)
         view, size = memoryview(block), len(block)
-        pieces: list[_Piece] = []
+        bounds: list[tuple[int, int]] = []
         start = 0
         while start + FRAME_HEAD_BYTES < size:
             length, checksum = _FRAME_HEAD.unpack_from(block, start)
@@ -244,20 +262,17 @@ class _FileReader:
                 break
             if crc32(view[start + FRAME_HEAD_BYTES : end], crc32(view[start : start + 4])) != checksum:
                 break
-            pieces.append((block[start:end], offset + end))
+            bounds.append((start, end))
             start = end
-        return pieces
+        return _Block(block, offset, bounds) if bounds else None
 
-    def _behind_block(self, offset: int) -> list[_Piece]:
+    def _behind_block(self, offset: int) -> _Block | Damage | None:
         """Return the one thing at `offset` that is no small intact frame, a large one or damage; nothing at the end."""
         head = self._bytes(offset, FRAME_HEAD_BYTES)
         if not head:
-            return []
+            return None
         data = self._intact_frame(offset, head)
-        if data is not None:
-            return [(data, offset + len(data))]
-        damage = self._resynchronise(offset)
-        return [] if damage is None else [(damage, offset + damage.length)]
+        return self._resynchronise(offset) if data is None else _Block(data, offset, [(0, len(data))])
 
     def _header_damage(self) -> Damage | None:
         header = self._bytes(0, HEADER_BYTES)

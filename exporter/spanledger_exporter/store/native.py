@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 
@@ -52,9 +53,9 @@ def fixed(name: str, size: int, values: Sequence[bytes]) -> NativeColumn:
 
 def strings(name: str, values: Sequence[bytes]) -> NativeColumn:
     """Return a String column of values that hardly repeat."""
-    parts: list[bytes] = []
-    for value in values:
-        parts += (varint(len(value)), value)
+    sizes = list(map(len, values))
+    prefixes = {size: varint(size) for size in set(sizes)}
+    parts = chain.from_iterable(zip(map(prefixes.__getitem__, sizes), values, strict=True))
     return NativeColumn(name, "String", b"".join(parts))
 
 

@@ -71,6 +71,27 @@ def test_fixed_strings_come_back_as_bytes_with_their_trailing_zeros(store: Store
     assert found == [(chain_id, bytes(32))]
 
 
+@pytest.mark.parametrize("place", ["plain", "a *pattern?* {of,files}"])
+def test_keys_are_handed_to_the_engine_whole(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Trailing zeros too; and where the engine would take the temporary directory's name for a pattern."""
+    (tmp_path / place).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / place))
+    keys = [bytes(16), CHAIN, b"\n" * 15 + b"\0"]
+    with store.fixed_strings(keys, size=16) as asked:
+        assert sorted(key for (key,) in store.query(asked)) == sorted(keys)
+        assert store.query(f"SELECT count() FROM rows WHERE chain_id IN ({asked})") == [(3,)]
+    assert list((tmp_path / place).iterdir()) == []
+
+
+def test_a_full_temporary_directory_is_a_store_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipper tries again later, as with any trouble of the store."""
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/nowhere")
+    with pytest.raises(StoreError, match="nowhere"), store.fixed_strings([CHAIN], size=16):
+        raise AssertionError("the file could not be made")
+
+
 def test_the_same_token_twice_is_stored_once(store: Store) -> None:
     """A retry after a lost answer must not duplicate."""
     chain = rows(5)[3:]

@@ -75,6 +75,22 @@ def test_a_frame_that_is_no_record_has_no_fields(frame: bytes, data: st.DataObje
     assert (fields.in_chain(CHAIN) if isinstance(fields, RowFields) else fields.content()) == record
 
 
+@given(frame=st.one_of(rows.map(format_row), contents.map(format_content)), data=st.data())
+def test_a_frame_among_others_is_read_as_it_is_alone(frame: bytes, data: st.DataObject) -> None:
+    """A field that says that it goes on behind the frame's end gets nothing of the next frame."""
+    damaged = bytearray(frame[: data.draw(st.integers(FRAME_HEAD_BYTES + 1, len(frame)))])
+    damaged[data.draw(st.integers(FRAME_HEAD_BYTES + 1, len(damaged)) | st.just(len(damaged))) - 1] ^= 0x81
+    among = frame + bytes(damaged) + frame + frame
+    start, end = len(frame), len(frame) + len(damaged)
+    try:
+        alone = frame_fields(bytes(damaged))
+    except SpoolError:
+        with pytest.raises(SpoolError):
+            frame_fields(among, start, end)
+        return
+    assert frame_fields(among, start, end) == alone
+
+
 def _places(chain: ChainSpool, start: Position) -> list[tuple[object, Position]]:
     return [(frame.record, frame.end) for frame in chain.read(start)]
 
