@@ -33,6 +33,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -40,6 +41,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -56,9 +58,10 @@ _OVERLOADED = 202
 class HttpShim:
     """The server as a test holds it. `port` stays the same over restarts."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, tls: Sequence[str] = ()) -> None:
         self.directory = directory
         self.port = _free_port()
+        self._tls = tls
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -78,13 +81,16 @@ class HttpShim:
     def start(self) -> None:
         """Start the server, and return when it answers."""
         arguments = [sys.executable, __file__, "--directory", str(self.directory), "--port", str(self.port)]
-        self._process = subprocess.Popen(arguments)
+        self._process = subprocess.Popen([*arguments, *self._tls])
         while not self._answers():
             assert self._process.poll() is None, "the server ended while it started"
             time.sleep(0.02)
 
     def _answers(self) -> bool:
         try:
+            if self._tls:  # the certificate is the tests' business
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return True
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=1):
                 return True
         except OSError:
@@ -297,10 +303,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--directory", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--certificate", type=Path, help="PEM with certificate and key: speak TLS")
+    parser.add_argument("--client-ca", type=Path, help="PEM of the authority that clients' certificates must be from")
     arguments = parser.parse_args()
     arguments.directory.mkdir(parents=True, exist_ok=True)
     _Handler.engine, _Handler.faults = _Engine(arguments.directory), _Faults()
-    _Server(("127.0.0.1", arguments.port), _Handler).serve_forever()
+    server = _Server(("127.0.0.1", arguments.port), _Handler)
+    if arguments.certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=arguments.client_ca)
+        context.load_cert_chain(arguments.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED if arguments.client_ca else ssl.CERT_NONE
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Threads that an application may have besides its own: loading the price list, and shipping to a server.
 
-Both are daemons: they end with the process and hold nothing up. What the shipper had not sent stays in the spool.
+Both are daemons: they end with the process and hold nothing up for longer than `EXIT_PATIENCE_S`. What the shipper had
+not sent stays in the spool.
 """
 
 from __future__ import annotations
@@ -8,15 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from spanledger_exporter.config import Settings
 from spanledger_semconv import cost
 
+if TYPE_CHECKING:
+    from spanledger_exporter.ship.shipper import Shipper
+
+EXIT_PATIENCE_S: Final = 2.0
+_STARTING: Final = "spanledger-shipper-start"
+
 _log = logging.getLogger(__name__)
 
 _threads: dict[str, threading.Thread] = {}
+_shippers: dict[Path, Shipper] = {}
 
 
 def start_threads(settings: Settings, *, ships: bool) -> None:
@@ -28,7 +39,21 @@ def start_threads(settings: Settings, *, ships: bool) -> None:
     """
     _start("spanledger-prices", _warm)
     if ships and not settings.is_embedded:
-        _start("spanledger-shipper-start", lambda: _ship(settings))
+        _start(_STARTING, lambda: _ship(settings))
+
+
+def finish_shipping(settings: Settings) -> None:
+    """Send what the chain ended with, if the store answers, for a bounded time.
+
+    At the end of a process the shipper's own exit handler runs before OpenTelemetry's, which ends the chain:
+    `chain.close` would wait in the spool for the next process. A short process may not have a shipper yet.
+    """
+    started = time.monotonic()
+    if (starting := _threads.get(_STARTING)) is not None:
+        starting.join(EXIT_PATIENCE_S)
+    shipper = _shippers.pop(settings.directory, None)
+    if shipper is not None and shipper.last_error is None:
+        shipper.close(max(EXIT_PATIENCE_S - (time.monotonic() - started), 0.1))
 
 
 def _warm() -> None:
@@ -40,7 +65,9 @@ def _warm() -> None:
 
 def _ship(settings: Settings) -> None:
     try:
-        import_module("spanledger_exporter.ship.shipper").Shipper(settings).start()
+        shipper: Shipper = import_module("spanledger_exporter.ship.shipper").Shipper(settings)
+        shipper.start()
+        _shippers[settings.directory] = shipper
     except Exception:
         _log.exception("spanledger: the shipper did not start; rows stay in the spool, `spanledger ship` sends them")
 
@@ -63,4 +90,9 @@ def _wait_before_fork() -> None:
             thread.join()
 
 
-os.register_at_fork(before=_wait_before_fork, after_in_child=_threads.clear)
+def _forget_threads() -> None:
+    _threads.clear()
+    _shippers.clear()
+
+
+os.register_at_fork(before=_wait_before_fork, after_in_child=_forget_threads)

@@ -33,7 +33,7 @@ from spanledger_exporter.normalise.fallback import ProfiledEnvelope
 from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read
 from spanledger_exporter.normalise.remainder import ClearList
-from spanledger_exporter.otel.background import start_threads
+from spanledger_exporter.otel.background import finish_shipping, start_threads
 from spanledger_exporter.prompts.registry import FILE_NAME as PROMPTS_FILE_NAME
 from spanledger_exporter.prompts.registry import PromptMatcher
 from spanledger_exporter.recorder import Recorder
@@ -216,9 +216,10 @@ class SpanLedger:
         return pseudonym(self._pseudonym_key, user_id, tenant=tenant)
 
     def close(self) -> None:
-        """Write `chain.close`; a span that ends later begins another chain."""
+        """Write `chain.close` and ship it, if this process ships; a span that ends later begins another chain."""
         if self._recorder is not None:
             self._recorder.close()
+            finish_shipping(self.settings)
 
     def forget(self, key: tuple[int, int]) -> None:
         """Let go of a span that was never ended and is garbage now: its intent row stands alone."""

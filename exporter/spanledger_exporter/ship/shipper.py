@@ -309,8 +309,9 @@ class Shipper:
         return is_flushed
 
     def _at_exit(self) -> None:
+        # The thread stays: OpenTelemetry's exit handler comes after this one, and ends the chain (otel/background.py).
         if self._pid == os.getpid() and self.last_error is None:
-            self.close(EXIT_PATIENCE_S)
+            self.flush(EXIT_PATIENCE_S)
 
     def stop(self) -> None:
         """Ask the thread to end after the batch that it is at."""

@@ -131,6 +131,41 @@ def test_a_process_that_ends_ships_what_it_has(server: HttpShim, settings: Setti
     assert spool_status(settings.spool_directory).unshipped_bytes == 0
 
 
+CALLING = """
+from opentelemetry.sdk.trace import TracerProvider
+from spanledger_exporter.otel.install import install
+provider = TracerProvider()
+install(provider)
+with provider.get_tracer("app").start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}):
+    pass
+"""
+WAITING = """
+import os, pathlib, time
+from spanledger_exporter.ship.status import spool_status
+while spool_status(pathlib.Path(os.environ["SPANLEDGER_DIR"], "spool")).unshipped_bytes:
+    time.sleep(0.05)
+"""
+
+
+def test_the_end_of_a_chain_is_shipped_by_the_process_that_ends(server: HttpShim, settings: Settings) -> None:
+    """Though OpenTelemetry writes it after every other exit handler."""
+    server.start()
+    environ = {**os.environ, "SPANLEDGER_DIR": str(settings.directory), "SPANLEDGER_STORE": settings.store_url}
+    subprocess.run([sys.executable, "-c", CALLING + WAITING], check=True, env=environ, timeout=60)
+    with open_store(settings, role="reader") as store:
+        found = store.query("SELECT event_type FROM rows ORDER BY seq")
+    assert [event_type for (event_type,) in found] == ["chain.open", "model_call", "model_call", "chain.close"]
+
+
+def test_a_process_that_ends_without_a_store_is_not_held_up(settings: Settings) -> None:
+    """What it recorded stays in the spool."""
+    environ = {**os.environ, "SPANLEDGER_DIR": str(settings.directory), "SPANLEDGER_STORE": settings.store_url}
+    code = CALLING + "import sys, time; began = time.monotonic(); provider.shutdown()\n"
+    code += "sys.exit(time.monotonic() - began > 10)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environ, timeout=60)
+    assert spool_status(settings.spool_directory).waiting_chains == 1
+
+
 def command(*arguments: str, directory: Path) -> subprocess.Popen[str]:
     """Start the command line on an embedded store in `directory`."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith("SPANLEDGER_")}
