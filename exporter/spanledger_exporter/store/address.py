@@ -55,6 +55,9 @@ def parse_address(url: str) -> ServerAddress:
         raise ConfigurationError(f"expected SPANLEDGER_STORE to be {_FORM}, got scheme {parts.scheme!r} and no host")
     secure = parts.scheme == "clickhouses"
     options, settings = _options(parts.query)
+    if parts.password and "client_cert" in options:
+        # Else the driver takes the certificate for the login, as it is right without a password, and drops this one.
+        options["tls_mode"] = "strict"
     return ServerAddress(
         host=parts.hostname,
         port=port or (8443 if secure else 8123),

@@ -295,7 +295,7 @@ def _compressed(body: bytes, compression: str) -> bytes:
 _SPEAKS_FOR_ITSELF: ContextVar[bool] = ContextVar("spanledger_store", default=False)
 # The driver logs warnings for every failed request. Here each request becomes a StoreError, and a shipper that retries
 # for ever must not fill the application's log; the application's own use of the driver keeps its warnings.
-for _name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
+for _name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(lambda _: not _SPEAKS_FOR_ITSELF.get())
 
 

@@ -91,7 +91,9 @@ def create_table(table: Table, layout: Layout) -> list[str]:
 def _engine(layout: Layout) -> str:
     if not (layout.cluster or layout.replicated):
         return "MergeTree"
-    return "ReplicatedMergeTree('/clickhouse/tables/{uuid}/{shard}', '{replica}')"
+    # Replicas that are set up one by one agree on no UUID, and the engine refuses the macro outside ON CLUSTER.
+    place = "{uuid}" if layout.cluster else "{database}/{table}"
+    return f"ReplicatedMergeTree('/clickhouse/tables/{place}/{{shard}}', '{{replica}}')"
 
 
 def _settings(table: Table, layout: Layout) -> str:

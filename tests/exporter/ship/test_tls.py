@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from exporter.http_shim import PASSWORD, USER, HttpShim
+from exporter.ship.test_drain import assert_stored_once, record, spooled, text
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.ship.shipper import drain
 from spanledger_exporter.store.connection import open_store
-from spools import assert_stored_once, record, spooled, text
 
 SECRET = PASSWORD.replace(" ", "%20")
 

@@ -43,6 +43,12 @@ def test_options_reach_the_driver_under_its_names() -> None:
     assert address.settings == {"insert_quorum": "auto"}
 
 
+def test_a_password_is_used_beside_a_client_certificate() -> None:
+    """Without one, the certificate is the login."""
+    assert parse_address("clickhouses://u:p@h/d?client_cert=/c.pem").options["tls_mode"] == "strict"
+    assert "tls_mode" not in parse_address("clickhouses://u@h/d?client_cert=/c.pem").options
+
+
 def test_the_password_is_never_shown() -> None:
     """Not in messages, not in a debugger's view."""
     address = parse_address("clickhouse://ledger:swordfish@h/d")
