@@ -2,8 +2,9 @@
 
 import pytest
 
-from spanledger.invocation import faults
+from spanledger.invocation import Telemetry, faults
 from spanledger.invocation.settings import CAPTURE_MESSAGE_CONTENT, EMIT_EVENT, CaptureSettings, read_settings
+from spanledger.invocation.telemetry import COMPLETION_HOOK
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,15 @@ def test_a_wrong_value_is_one_clear_line_and_the_default(
     assert CAPTURE_MESSAGE_CONTENT in record.message
     assert "'yes please'" in record.message
     assert "span_only" in record.message
+
+
+def test_a_hook_that_is_not_installed_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever redacts with it must know that nothing is redacted."""
+    monkeypatch.setattr(faults, "_reported", set())
+    monkeypatch.setenv(COMPLETION_HOOK, "redact-names")
+    assert not Telemetry("test").has_hook
+    (record,) = caplog.records
+    assert COMPLETION_HOOK in record.message
+    assert "'redact-names'" in record.message

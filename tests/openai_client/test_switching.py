@@ -181,3 +181,18 @@ def test_our_own_failure_is_logged_once_and_never_raised(
         assert client.chat.completions.create(**CALL).choices
         assert list(client.chat.completions.create(**CALL, stream=True))
     assert [record.message.split(":")[0] for record in caplog.records] == ["spanledger could not start a call"]
+
+
+def test_a_message_that_contains_itself_is_one_line_in_the_log(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The SDK refuses to send it; a traceback of ours would have a thousand frames."""
+    monkeypatch.setattr(faults, "_reported", set())
+    exporter = switched_on()
+    part: dict[str, Any] = {"type": "text"}
+    part["part"] = part
+    messages: Any = [{"role": "user", "content": [{"type": "odd", "part": part}]}]
+    with pytest.raises(ValueError, match="Circular reference"):
+        client.chat.completions.create(model=CALL["model"], messages=messages)
+    assert len(exporter.get_finished_spans()) == 1
+    assert len(caplog.text.splitlines()) <= 1

@@ -76,6 +76,16 @@ def test_a_store_that_cannot_be_read_is_unknown_and_not_a_crash(store: AttackedS
     assert [failure for check in verdict["checks"].values() for failure in check["failures"]]
 
 
+def test_what_nobody_could_look_at_is_not_ok(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer leaves every check unknown."""
+    monkeypatch.setenv("SPANLEDGER_STORE", "clickhouse://127.0.0.1:1/db")
+    status, out = command(base, "verify", "--json")
+    verdict = json.loads(out)
+    assert (status, verdict["verdict"]) == (3, "unknown")
+    assert {check["status"] for check in verdict["checks"].values()} == {"unknown"}
+    assert "is the server up" in out
+
+
 def test_a_pinned_key_is_believed_and_no_other(base: Path) -> None:
     """`--key` takes what `keys show` prints; a stranger's key makes the checkpoints unbelievable."""
     vkey = json.loads(command(base, "keys", "show", "--json")[1])["vkey"]

@@ -91,6 +91,7 @@ def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, Any]:
         source = ExportSource.read(arguments.offline)
     except DataError as error:
         findings.tampered("integrity", str(error))
+        findings.skip_rest("not checked: the file cannot be read")
         return findings.verdict()
     findings.skipped("columns", "an export has no typed columns")
     findings.skipped("content", "an export has no contents: make an evidence bundle")
@@ -123,6 +124,7 @@ def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
         verdict = _judge_store(arguments, settings, surroundings, findings)
     except StoreError as error:
         findings.unverifiable("integrity", f"the store cannot be read: {error}")
+        findings.skip_rest("not checked: the store cannot be read")
         return findings.verdict()
     if memory and verdict.word != "tampered" and verdict.newest is not None:
         save_memory(memory, verdict.newest)

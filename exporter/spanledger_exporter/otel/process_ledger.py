@@ -11,6 +11,7 @@ from spanledger_exporter.otel.ledger import SpanLedger
 
 _log = logging.getLogger(__name__)
 _ledgers: dict[Path, SpanLedger] = {}
+_said: set[str] = set()
 
 
 def process_ledger(settings: Settings | None = None, *, sampling: str | None = None) -> SpanLedger | None:
@@ -18,7 +19,13 @@ def process_ledger(settings: Settings | None = None, *, sampling: str | None = N
     try:
         settings = settings or load_settings()
     except ConfigurationError as error:
-        _log.error("spanledger: nothing is recorded: %s", error)
+        _say_once(str(error))  # the span processor and the span exporter both ask
         return None
     known = _ledgers.get(settings.directory)
     return known or _ledgers.setdefault(settings.directory, SpanLedger(settings, sampling=sampling))
+
+
+def _say_once(mistake: str) -> None:
+    if mistake not in _said:
+        _said.add(mistake)
+        _log.error("spanledger: nothing is recorded: %s", mistake)

@@ -115,7 +115,8 @@ def _lock(path: Path) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise StoreError(f"expected to open the lock file {path}, got: {error}") from error
+        remedy = "check the directory's permissions, or set SPANLEDGER_DIR to another place"
+        raise StoreError(f"expected to open the lock file {path}, got: {error}; {remedy}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -114,6 +114,12 @@ class Findings:
         """Say how a check was made, where a reader could take it for more or for less. It has no effect."""
         self.checks[check].notes.append(text)
 
+    def skip_rest(self, reason: str) -> None:
+        """Say of every check without a finding that it was not made: what nobody looked at is not `ok`."""
+        for check, result in self.checks.items():
+            if not result.kinds:
+                self.skipped(check, reason)
+
     def count(self, check: Check, **counts: int) -> None:
         """Add to the counts of a check."""
         for name, number in counts.items():

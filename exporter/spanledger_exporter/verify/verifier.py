@@ -177,9 +177,7 @@ class _Verification:
     def _judge_whole(self, chains: dict[bytes, ChainFacts], anchored_size: int, *, is_signed: bool) -> None:
         if not chains:
             self.findings.unverifiable("completeness", "the ledger is empty: nothing can be proved from it")
-            for check, result in self.findings.checks.items():
-                if not result.kinds:
-                    self.findings.skipped(check, "there is nothing to check")
+            self.findings.skip_rest("there is nothing to check")
         elif not anchored_size:
             remedy = "no checkpoint is anchored: run `spanledger seal`"
             alone = "rows alone: nothing in this file is signed or anchored"

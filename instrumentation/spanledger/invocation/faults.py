@@ -13,7 +13,7 @@ _reported: set[str] = set()
 
 
 def report_once(place: str, error: BaseException) -> None:
-    """Log `error` with its traceback the first time it happens at `place`."""
+    """Log `error` the first time it happens at `place`, with its traceback unless that is endless."""
     if place in _reported:
         return
     _reported.add(place)
@@ -22,7 +22,8 @@ def report_once(place: str, error: BaseException) -> None:
         place,
         type(error).__name__,
         error,
-        exc_info=error,
+        # A value that contains itself would fill the log with a thousand frames that say the same.
+        exc_info=None if isinstance(error, RecursionError) else error,
     )
 
 

@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation import (
 
 from spanledger.invocation.call import Call
 from spanledger.invocation.coexistence import is_recorded_elsewhere, nested_markers
-from spanledger.invocation.faults import report_once
+from spanledger.invocation.faults import report_once, warn_once
 from spanledger.invocation.metrics import INFERENCE_OPERATIONS, CallMetrics
 from spanledger.invocation.settings import CaptureSettings, read_settings
 from spanledger_semconv import attributes as names
@@ -202,4 +202,8 @@ def _load_hook() -> CompletionHook | None:
             report_once(f"load the completion hook {name!r}", error)
             return None
         return hook
+    warn_once(
+        f"expected {COMPLETION_HOOK} to name an entry point of the group {_HOOK_GROUP}, got {name!r}, which is not "
+        "installed: what is emitted passes no hook"
+    )
     return None
