@@ -189,6 +189,10 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     rows = [result["rows"] for result in results]
     for name, label in (("whole", "verify, everything"), ("walk", "verify, rows"), ("sql", "verify --sql, rows")):
         axes.plot(rows, [result[f"{name}_cpu"] for result in results], marker="o", label=label)
+    largest = results[-1]
+    straight = [largest["whole_cpu"] * size / largest["rows"] for size in rows]
+    axes.plot(rows, straight, color="grey", linestyle=":", label="in proportion to the rows")
+    axes.set_xlim(rows[0] * 0.8, rows[-1] * 1.25)
     axes.set(xscale="log", yscale="log", xlabel="rows (1 kB envelopes)", ylabel="processor seconds, all threads")
     axes.set_title("Time to judge a ledger")
     axes.grid(visible=True, alpha=0.3)
