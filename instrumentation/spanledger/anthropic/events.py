@@ -1,6 +1,6 @@
 """Folds the events of a message stream into the message they make.
 
-Events are kept as they pass and folded at the end, so that a chunk costs its caller next to nothing.
+An event is folded as it passes and not kept; pieces of text are joined when the stream ends.
 What the provider had not said yet when the stream ended stays unknown: before `message_delta` there is no output count.
 """
 
