@@ -35,7 +35,7 @@ from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.recorder import Recorder, open_recorder
 from spanledger_exporter.ship.shipper import drain
 from spanledger_exporter.ship.status import spool_status
-from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.store.connection import Store, open_store
 
 TEXT = "text/plain; charset=utf-8"
 PROSE = " ".join(topics.values()).encode("ascii", "ignore").decode()
@@ -189,20 +189,27 @@ def one_round(spans: int, size: int, *, kind: str) -> Round:
 
 
 def disk(calls: int) -> None:
-    """Print what a call takes in the spool, and in the store after merging."""
+    """Print what a call takes in the spool, and in the store after merging, and what a day of them takes there."""
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings({"SPANLEDGER_DIR": directory})
         fill(settings, calls, kind="model calls")
         print(f"spool: {spool_status(settings.spool_directory).stored_bytes / calls:,.0f} bytes a call")
         with open_store(settings, role="owner") as store:
             drain(settings, store)
-            for table in ("rows", "content"):
-                store.command(f"OPTIMIZE TABLE {table} FINAL")
-                [(size,)] = store.query(
-                    "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = {table:String}",
-                    {"table": table},
-                )
-                print(f"{table}: {size / calls:,.0f} bytes a call")
+            sizes = {table: merged_size(store, table) / calls for table in ("rows", "content")}
+    for table, size in sizes.items():
+        print(f"{table}: {size:,.0f} bytes a call")
+    for rate in (1, 10, 100, 1_000, 4_000):
+        print(f"{rate:>5,} calls/s: {sum(sizes.values()) * rate * 86_400 / 1e9:,.2f} GB a day")
+
+
+def merged_size(store: Store, table: str) -> int:
+    """Return what a table takes on disk when everything is merged, in bytes."""
+    store.command(f"OPTIMIZE TABLE {table} FINAL")
+    found = store.query(
+        "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = {table:String}", {"table": table}
+    )
+    return int(found[0][0])
 
 
 def load(seconds: float) -> list[tuple[float, float, float, float]]:
@@ -291,6 +298,8 @@ def draw(path: Path, rates: dict[str, list[tuple[int, Round]]], loads: list[tupl
         lags.set(title="Latency against load, recorded to stored", xlabel="calls/s offered", ylabel="seconds")
         lags.set_ylim(bottom=0)
         lags.legend()
+    others = f"load {os.getloadavg()[1]:.0f} while it was measured, its own included"
+    figure.suptitle(f"{os.cpu_count()} cores, {platform.machine()}, {others}", fontsize="small")
     figure.savefig(path, dpi=120)
 
 
