@@ -32,8 +32,12 @@ CHANGES = [
 
 
 def as_user(settings: Settings, tmp_path: Path, role: str, code: str, *, tenant: str = "") -> Sequence[str]:
-    """Run `code` in a process whose engine gives it exactly the privileges of `role`; return what it prints."""
+    """Run `code` in a process whose engine gives it exactly the privileges of `role`; return what it prints.
+
+    Reading files is added: the embedded engine is given references in one, a server in the statement itself.
+    """
     grants = [f"GRANT {privilege} ON {target}" for privilege, target, owner in privileges(Layout()) if owner == role]
+    grants += ["GRANT READ ON FILE", "GRANT CREATE TEMPORARY TABLE ON *.*"]
     tables = f"<rows><filter>tenant = '{tenant}'</filter></rows><content><filter>tenant = '{tenant}'</filter></content>"
     users, engine = tmp_path / "users.xml", tmp_path / "engine.xml"
     queries = "".join(f"<query>{escape(grant)}</query>" for grant in grants)
