@@ -3,8 +3,7 @@
 The real OpenAI SDK talks to an in-process transport, so what is measured is the client side of a call and nothing else.
 Time is processor time of the calling thread: nothing here waits for anything, and other load disturbs it least. Each
 variant runs in processes of its own. The processes of a round take turns every few milliseconds, so that a machine
-whose speed drifts is as slow for one as for the other. Figures are medians over the rounds, once of the median over the
-calls of a process, and once of their tenth percentile, with which caches interfere least.
+whose speed drifts is as slow for one as for the other, and each turn is compared with the turn of `none` beside it.
 
 - `none`: no instrumentation.
 - `official`: opentelemetry-instrumentation-genai-openai 1.3b0, content on spans.
@@ -45,9 +44,8 @@ PROMPT_BYTES = 4096
 TARGETS = {"chat": 0.70, "stream": 0.15, "async-stream": 0.15}
 IMPORT_TARGET_MS = 60
 
-Times = dict[str, float]
 Run = Callable[[int], list[float]]  # makes so many calls and gives their times in seconds
-Measured = dict[str, dict[str, list[Times]]]  # scenario -> variant -> one per process
+Measured = dict[str, dict[str, list[float]]]  # scenario -> variant -> time of a call in each turn, in seconds
 
 
 def main() -> int:
@@ -114,31 +112,21 @@ def _measure(python: Path, rounds: int) -> Measured:
     measured: Measured = {name: {variant: [] for variant in VARIANTS} for name in SCENARIOS}
     for round_number in range(rounds):
         for scenario in SCENARIOS:
-            for variant, times in _one_round(python, scenario).items():
-                measured[scenario][variant].append(times)
+            _one_round(python, scenario, measured[scenario])
         print(f"\rround {round_number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return measured
 
 
-def _one_round(python: Path, scenario: str) -> dict[str, Times]:
+def _one_round(python: Path, scenario: str, turns: dict[str, list[float]]) -> None:
     """Let one process of each variant make its calls, in turns; the first turns warm up and are not counted."""
     with contextlib.ExitStack() as processes:
         workers = {variant: processes.enter_context(_worker(python, variant, scenario)) for variant in VARIANTS}
-        turn = TURN[scenario]
-        times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-        for done in range(-int(SCENARIOS[scenario] * WARM_UP), SCENARIOS[scenario], turn):
+        for done in range(-int(SCENARIOS[scenario] * WARM_UP), SCENARIOS[scenario], TURN[scenario]):
             for variant, worker in workers.items():
-                measured = _take_turn(worker, turn)
-                times[variant] += measured if done >= 0 else []
-    return {variant: _summary(of_variant) for variant, of_variant in times.items()}
-
-
-def _summary(times: list[float]) -> Times:
-    return {
-        "median_us": statistics.median(times) * 1e6,
-        "tenth_percentile_us": statistics.quantiles(times, n=10)[0] * 1e6,
-    }
+                time_of_a_call = statistics.median(_take_turn(worker, TURN[scenario]))
+                if done >= 0:
+                    turns[variant].append(time_of_a_call)
 
 
 _CONTENT_ON_SPANS = {"none": "no_content", "official": "span_only", "spanledger": "no_content"}
@@ -177,20 +165,32 @@ def _take_turn(worker: subprocess.Popen[str], calls: int) -> list[float]:
 
 def _report(measured: Measured) -> int:
     missed = 0
-    for figure in ("median_us", "tenth_percentile_us"):
-        print(f"\n{figure:<20}{'none':>10}{'official':>12}{'spanledger':>12}{'ratio':>8}{'target':>8}")
-        for scenario, times in measured.items():
-            plain, official, ours = (
-                statistics.median(process[figure] for process in times[variant]) for variant in VARIANTS
-            )
-            ratio = (ours - plain) / (official - plain)
-            missed += figure == "median_us" and ratio > TARGETS[scenario]
-            print(
-                f"{scenario:<20}{plain:>8.0f}µs{official - plain:>+10.0f}µs{ours - plain:>+10.0f}µs"
-                f"{ratio:>8.2f}{TARGETS[scenario]:>8.2f}"
-            )
-    print(f"time of a call and what is added to it; ratio = ours / official; load average now {os.getloadavg()[0]:.1f}")
+    heads = f"{'medians':<14}{'none':>10}{'official':>12}{'spanledger':>12}{'ratio':>8}{'target':>8}"
+    print(f"\n{heads}   [ratio by tenths of the run]")
+    for scenario, turns in measured.items():
+        official, ours = _added(turns, "official"), _added(turns, "spanledger")
+        plain, theirs, own = (statistics.median(times) * 1e6 for times in (turns["none"], official, ours))
+        ratio, target = own / theirs, TARGETS[scenario]
+        missed += ratio > target
+        print(
+            f"{scenario:<14}{plain:>8.0f}µs{theirs:>+10.0f}µs{own:>+10.0f}µs{ratio:>8.2f}{target:>8.2f}"
+            f"   [{_spread(official, ours)}]"
+        )
+    print("time of a call, and what is added: the median over turns of the difference to the turn of `none` beside it;")
+    print(f"ratio = spanledger / official; load average now {os.getloadavg()[0]:.1f}")
     return 1 if missed else 0
+
+
+def _added(turns: dict[str, list[float]], variant: str) -> list[float]:
+    return [observed - plain for observed, plain in zip(turns[variant], turns["none"], strict=True)]
+
+
+def _spread(official: list[float], ours: list[float]) -> str:
+    """Give the smallest and the largest ratio that a tenth of the turns shows: how far to trust the figure."""
+    size = len(official) // 10
+    tenths = [slice(start, start + size) for start in range(0, size * 10, size)]
+    ratios = [statistics.median(ours[tenth]) / statistics.median(official[tenth]) for tenth in tenths]
+    return f"{min(ratios):.2f} to {max(ratios):.2f}"
 
 
 # --- the measured process ---------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.canonical import canonical_json, flat_json
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, answered_instructions, input_items, output_items
 from spanledger_exporter.normalise.context import actor_of, context_of
@@ -122,7 +122,8 @@ class Normaliser:
         envelope["capture"] = self._origins.capture(span, reading.dialect, sampled, "captured", has_ended=False)
         if base.clear is not None:
             envelope["attributes"] = base.clear
-        _refer(envelope, parts, span, base.other, reading)
+        if base.other or reading.events or span.links:
+            _refer(envelope, parts, span, base.other, reading)
         if inputs is not None:
             envelope["input"] = inputs
         if parts.sanitized:
@@ -168,8 +169,9 @@ class Normaliser:
         add_measures(envelope, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
         clear, other = sort_attributes(places, attributes)
         if clear:
-            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
-        _refer(envelope, parts, span, other, reading)
+            envelope["attributes"] = orjson.Fragment(flat_json(clear) or canonical_json(clear))
+        if other or reading.events or span.links:
+            _refer(envelope, parts, span, other, reading)
         if inputs is not None:
             envelope["input"] = inputs
         if outputs is not None:
@@ -256,10 +258,9 @@ class Normaliser:
 def _refer(
     envelope: dict[str, Any], parts: Parts, span: ReadableSpan, other: Mapping[str, Any], reading: Reading
 ) -> None:
-    """Put what has no field of its own behind a reference, if there is any."""
-    if (other or reading.events or span.links) and (
-        reference := reference_remainder(parts, span, other, reading.events)
-    ):
+    """Put what has no field of its own behind a reference, unless no content is kept at all."""
+    reference = reference_remainder(parts, span, other, reading.events)
+    if reference:
         envelope["attributes_ref"] = reference
 
 

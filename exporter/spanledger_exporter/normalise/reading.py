@@ -31,10 +31,8 @@ _HANDED_OVER: Final = frozenset(
 _as_tuple: Any = tuple.__new__  # twice per call: half the time of the class's own constructor
 
 
-def read(span: ReadableSpan, invocation: Invocation | None) -> Reading:
-    """Return what is known of the call that `span` describes; never None, whatever the span is about."""
-    if invocation is not None:
-        return _read_invocation(span, invocation)
+def read(span: ReadableSpan) -> Reading:
+    """Return what the attributes and events of `span` say; never None, whatever the span is about."""
     attributes = span.attributes or {}
     facts = SpanFacts(
         name=span.name,
@@ -47,7 +45,8 @@ def read(span: ReadableSpan, invocation: Invocation | None) -> Reading:
     return read_span(facts) or _read_plain(facts)
 
 
-def _read_invocation(span: ReadableSpan, invocation: Invocation) -> Reading:
+def read_invocation(span: ReadableSpan, invocation: Invocation) -> Reading:
+    """Return what was handed over beside `span`, with what else stands on it."""
     # The records come first: span limits may have dropped or cut what stands on the span.
     request, result = invocation.request, invocation.result
     held: Any = span.attributes

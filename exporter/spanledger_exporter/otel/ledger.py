@@ -31,7 +31,7 @@ from spanledger_exporter.normalise.dialects import is_dialect_key
 from spanledger_exporter.normalise.envelope import BEGIN_SUFFIX, Begun, Normaliser, Prepared, event_id_of, service_of
 from spanledger_exporter.normalise.fallback import ProfiledEnvelope
 from spanledger_exporter.normalise.parts import ContentPolicy
-from spanledger_exporter.normalise.reading import read
+from spanledger_exporter.normalise.reading import read, read_invocation
 from spanledger_exporter.normalise.remainder import ClearList
 from spanledger_exporter.otel.background import finish_shipping, start_threads
 from spanledger_exporter.prompts.registry import FILE_NAME as PROMPTS_FILE_NAME
@@ -115,7 +115,8 @@ class SpanLedger:
 
     def _begin(self, span: Span, known: _Open) -> Begun | None:
         try:
-            reading = read(span, known.invocation)
+            invocation = known.invocation
+            reading = read(span) if invocation is None else read_invocation(span, invocation)
             event_id = "{:032x}:{:016x}".format(*known.key)
             made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled, event_id=event_id)
         except Exception as error:
@@ -150,10 +151,11 @@ class SpanLedger:
         self._record(span, prepared)
 
     def _prepare(self, span: ReadableSpan, known: _Open | None, *, tier: str) -> Prepared:
+        invocation = known.invocation if known else None
         try:
             return self._normaliser.end(
                 span,
-                read(span, known.invocation if known else None),
+                read(span) if invocation is None else read_invocation(span, invocation),
                 known.inherited if known else {},
                 sampled=known.sampled if known else _is_sampled(span),
                 begun=known.begun if known else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from opentelemetry.context import attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 
 from spanledger.invocation.abandoned import end_from_finaliser, end_waiting, waiting
 from spanledger.invocation.call import Call, failed
@@ -75,10 +75,11 @@ def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> 
     inside = modules_inside(library)
 
     def observed(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if telemetry.is_suppressed():
+        context = get_current()
+        if telemetry.is_suppressed(context):
             return wrapped(*args, **kwargs)
         site = find_call_site(inside)
-        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site)
+        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site, context)
         if begun is None:
             return wrapped(*args, **kwargs)
         exchange, call = begun
@@ -107,9 +108,10 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
         kwargs: dict[str, Any],
         site: CallSite | None,
     ) -> Any:
-        if telemetry.is_suppressed():
+        context = get_current()
+        if telemetry.is_suppressed(context):
             return await wrapped(*args, **kwargs)
-        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site)
+        begun = _begin(telemetry, open_exchange, instance, args, kwargs, site, context)
         if begun is None:
             return await wrapped(*args, **kwargs)
         exchange, call = begun
@@ -143,12 +145,15 @@ def _begin(  # noqa: PLR0917  # a closure in place of the arguments costs each c
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     site: CallSite | None,
+    context: Context,
 ) -> tuple[Exchange, Call] | None:
     if waiting:
         end_waiting()
     try:
         exchange = open_exchange(instance, args, kwargs, site)
-        return None if exchange is None else (exchange, telemetry.start(exchange.request, exchange=exchange))
+        if exchange is None:
+            return None
+        return exchange, telemetry.start(exchange.request, exchange=exchange, parent=context)
     except CallRefusedError:
         raise
     except Exception as error:

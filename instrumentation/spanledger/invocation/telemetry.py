@@ -85,9 +85,9 @@ class Telemetry:
         self.wants_content = self.settings.content_on_event or self.has_hook
         self.has_listener = self.settings.emit_event or self.has_hook
 
-    def is_suppressed(self) -> bool:
-        """Whether a call that starts now is not ours to record."""
-        if not self.active or is_recorded_elsewhere(get_current()):
+    def is_suppressed(self, context: Context | None = None) -> bool:
+        """Whether a call that starts now, in `context` or the current one, is not ours to record."""
+        if not self.active or is_recorded_elsewhere(get_current() if context is None else context):
             return True
         check, self._rivals_check = self._rivals_check, None
         if check is not None:  # at the first call, when every instrumentation has been switched on
@@ -102,14 +102,17 @@ class Telemetry:
         kind: SpanKind = SpanKind.CLIENT,
         name: str | None = None,
         exchange: object = None,
+        parent: Context | None = None,
     ) -> Call:
         """Start the span of a call, named `{operation} {model}` unless `name` says otherwise.
 
+        `parent` is the current context, for a caller that has it at hand.
         `exchange` is found under `EXCHANGE_KEY` in the context that the call runs in.
         Raises `CallRefusedError` where the ledger cannot be written and its owner wants such calls refused.
         """
         invocation = Invocation(request)
-        parent = get_current()
+        if parent is None:
+            parent = get_current()
         span = self._tracer.start_span(
             name or (f"{request.operation} {request.model}" if request.model else request.operation),
             Context({**parent, CONTEXT_KEY: invocation}),
