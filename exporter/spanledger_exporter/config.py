@@ -2,6 +2,8 @@
 
 Rules
 - A wrong value is one `ConfigurationError` that names the variable, the value and the accepted ones.
+- A name that is nearly one of ours is one warning: a misspelled `SPANLEDGER_DURABILITY` must not pass unnoticed. Other
+  names are left alone, because Kubernetes sets variables that begin with the name of a service.
 - Reading settings touches no network and makes no directory.
 - `spanledger.toml` is looked up in the working directory; its keys are the variables' names, in lower case, without
   the prefix: `store = "chdb://"`.
@@ -9,10 +11,12 @@ Rules
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from spanledger_exporter.errors import ConfigurationError
@@ -20,6 +24,10 @@ from spanledger_exporter.redact.rules import Rule, parse_rules
 
 PREFIX = "SPANLEDGER_"
 FILE_NAME = "spanledger.toml"
+_OF_THE_INSTRUMENTATION = frozenset({"GENAI_METRICS", "OPENAI_INCLUDE_USAGE"})
+_ALIKE = 0.85  # of 1: one or two letters of a name that were mistyped, left out or swapped
+_log = logging.getLogger(__name__)
+_warned: set[str] = set()  # names that were warned of: settings are read several times in one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
     """
     values = _Values(os.environ if environ is None else environ, working_directory or Path.cwd())
     directory = (values.working_directory / values.text("DIR", ".spanledger")).expanduser().resolve()
-    return Settings(
+    settings = Settings(
         directory=directory,
         store_url=_store_url(values, directory),
         durability=values.choice("DURABILITY", ("process", "power")),
@@ -92,6 +100,28 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
         clear_attributes=tuple(values.text("CLEAR_ATTRIBUTES", "").replace(",", " ").split()),
         redact=parse_rules(values.file.get("redact", []), where=FILE_NAME),
     )
+    _warn_of_misspelled(values)
+    return settings
+
+
+def _warn_of_misspelled(values: _Values) -> None:
+    variables = (name.removeprefix(PREFIX) for name in values.environ if name.startswith(PREFIX))
+    keys = (name.upper() for name in values.file if name != "redact")
+    for where, names in (("the environment", variables), (FILE_NAME, keys)):
+        for name, meant in _misspelled(names, values.asked):
+            if name not in _warned:
+                _warned.add(name)
+                _log.warning(
+                    "spanledger: expected a setting that exists, got %s%s in %s, which does nothing; "
+                    "perhaps %s%s is meant", PREFIX, name, where, PREFIX, meant,
+                )  # fmt: skip
+
+
+def _misspelled(names: Iterable[str], known: set[str]) -> list[tuple[str, str]]:
+    """Return each name that is none of ours but nearly one, and that one."""
+    known = known | _OF_THE_INSTRUMENTATION
+    close = [(name, get_close_matches(name, known, n=1, cutoff=_ALIKE)) for name in names if name not in known]
+    return [(name, found[0]) for name, found in close if found]
 
 
 class _Values:
@@ -101,8 +131,10 @@ class _Values:
         self.environ = environ
         self.working_directory = working_directory
         self.file = _read_file(working_directory / FILE_NAME)
+        self.asked: set[str] = set()
 
     def text(self, name: str, default: str) -> str:
+        self.asked.add(name)
         value = self.environ.get(PREFIX + name, "").strip()
         return value or str(self.file.get(name.lower(), default))
 
