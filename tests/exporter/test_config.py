@@ -22,8 +22,8 @@ def test_a_misspelled_variable_is_one_warning(tmp_path: Path, caplog: pytest.Log
             assert load_settings(environ, working_directory=tmp_path).durability == "process"
     assert [record.getMessage() for record in caplog.records] == [
         (
-            "spanledger: expected a setting that exists, got SPANLEDGER_DURABILTY in the environment, which does nothing; "
-            "perhaps SPANLEDGER_DURABILITY is meant"
+            "spanledger: expected a setting that exists, got SPANLEDGER_DURABILTY in the environment, "
+            "which does nothing; perhaps SPANLEDGER_DURABILITY is meant"
         )
     ]
 
