@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from axe_selenium_python import Axe
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -104,20 +105,22 @@ def test_a_person_finds_a_case_and_edits_the_draft_with_the_keyboard_alone(windo
     """From the search field to the recorded difference, without a mouse."""
     show_as(window)
     window.get(console.url)
-    window.find_element(By.NAME, "case").send_keys("CASE-5", Keys.ENTER)
-    WebDriverWait(window, 60).until(lambda shown: "case=CASE-5" in shown.current_url)
-    window.find_element(By.LINK_TEXT, "CASE-5").send_keys(Keys.ENTER)
-    WebDriverWait(window, 60).until(lambda shown: "/case/CASE-5" in shown.current_url)
-    window.find_element(By.LINK_TEXT, "Review this").send_keys(Keys.ENTER)
-    WebDriverWait(window, 60).until(lambda shown: "/review" in shown.current_url)
-    window.find_element(By.CSS_SELECTOR, "input[value=edit]").send_keys(Keys.SPACE)
-    final = window.find_element(By.NAME, "final")
+    # A key starts a page and does not wait for it: each step looks until what it needs is there.
+    wait = WebDriverWait(window, 60, ignored_exceptions=[NoSuchElementException, StaleElementReferenceException])
+    wait.until(lambda shown: shown.find_element(By.NAME, "case")).send_keys("CASE-5", Keys.ENTER)
+    wait.until(lambda shown: "case=CASE-5" in shown.current_url)
+    wait.until(lambda shown: shown.find_element(By.LINK_TEXT, "CASE-5")).send_keys(Keys.ENTER)
+    wait.until(lambda shown: "/case/CASE-5" in shown.current_url)
+    wait.until(lambda shown: shown.find_element(By.LINK_TEXT, "Review this")).send_keys(Keys.ENTER)
+    wait.until(lambda shown: "/review" in shown.current_url)
+    wait.until(lambda shown: shown.find_element(By.CSS_SELECTOR, "input[value=edit]")).send_keys(Keys.SPACE)
+    final = wait.until(lambda shown: shown.find_element(By.NAME, "final"))
     final.clear()
     final.send_keys("Written by hand.")
-    window.find_element(By.NAME, "reasoning").send_keys("the call never ended")
-    window.find_element(By.CSS_SELECTOR, ".judge button").send_keys(Keys.ENTER)
-    WebDriverWait(window, 60).until(lambda shown: "/case/CASE-5" in shown.current_url)
-    assert "Written by hand." in window.find_element(By.TAG_NAME, "main").text
+    wait.until(lambda shown: shown.find_element(By.NAME, "reasoning")).send_keys("the call never ended")
+    wait.until(lambda shown: shown.find_element(By.CSS_SELECTOR, ".judge button")).send_keys(Keys.ENTER)
+    wait.until(lambda shown: "/case/CASE-5" in shown.current_url)
+    wait.until(lambda shown: "Written by hand." in shown.find_element(By.TAG_NAME, "main").text)
 
 
 def test_a_printed_case_leaves_the_controls_out(window: WebDriver, console: Served) -> None:
