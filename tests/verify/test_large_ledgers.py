@@ -40,6 +40,17 @@ def store(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attack
     return AttackedStore.copy(base, tmp_path / "copy")
 
 
+def forge_column(store: AttackedStore, definition: str) -> None:
+    """Replace `rows` by a table with the same rows, in which one column is derived by `definition`."""
+    store.sql(
+        "CREATE TABLE forged AS rows",
+        f"ALTER TABLE forged MODIFY COLUMN {definition}",
+        f"INSERT INTO forged ({ROW_COLUMNS}) SELECT {ROW_COLUMNS} FROM rows",
+        "EXCHANGE TABLES forged AND rows",
+        "DROP TABLE forged SYNC",
+    )
+
+
 def withhold(recorder: Recorder, text: str) -> None:
     """Record a call whose text is withheld."""
     ref = content_ref(TEXT, text.encode())
@@ -64,13 +75,10 @@ def test_a_missing_content_is_found_behind_any_number_of_withheld_ones(store: At
 
 def test_a_forged_column_is_found_behind_any_number_of_erasures(store: AttackedStore) -> None:
     """Rows that are read for what they say of contents do not use up the places of those that lie."""
-    store.sql(
-        "CREATE TABLE forged AS rows",
-        "ALTER TABLE forged MODIFY COLUMN outcome LowCardinality(String) MATERIALIZED "
+    forge_column(
+        store,
+        "outcome LowCardinality(String) MATERIALIZED "
         "if(position(env, 'late') > 0 OR input_tokens = 13, 'error', tupleElement(fields, 'outcome'))",
-        f"INSERT INTO forged ({ROW_COLUMNS}) SELECT {ROW_COLUMNS} FROM rows",
-        "EXCHANGE TABLES forged AND rows",
-        "DROP TABLE forged SYNC",
     )
     status, verdict = store.verify()
     reasons = [failure["reason"] for failure in verdict["checks"]["columns"]["failures"]]
@@ -123,13 +131,7 @@ def test_long_envelopes_make_batches_of_fewer_rows(store: AttackedStore, monkeyp
 
 def test_a_column_that_holds_nothing_at_all_is_not_cleared(store: AttackedStore) -> None:
     """NULL is equal to nothing and different from nothing; here it counts as different."""
-    store.sql(
-        "CREATE TABLE forged AS rows",
-        "ALTER TABLE forged MODIFY COLUMN error_type LowCardinality(Nullable(String)) MATERIALIZED NULL",
-        f"INSERT INTO forged ({ROW_COLUMNS}) SELECT {ROW_COLUMNS} FROM rows",
-        "EXCHANGE TABLES forged AND rows",
-        "DROP TABLE forged SYNC",
-    )
+    forge_column(store, "error_type LowCardinality(Nullable(String)) MATERIALIZED NULL")
     status, verdict = store.verify()
     reasons = [failure["reason"] for failure in verdict["checks"]["columns"]["failures"]]
     assert status == 1

@@ -53,7 +53,7 @@ def canonical_envelope(envelope: Mapping[str, Any]) -> bytes:
 
 def canonical_json(value: Any) -> bytes:
     """Return canonical bytes of any JSON value under the same profile (content documents, log entries)."""
-    if type(value) is dict and (flat := flat_json(value)) is not None:
+    if type(value) is dict and (flat := _flat_json(value)) is not None:
         return flat
     try:
         return orjson.dumps(_Profile().value(value, depth=0), option=orjson.OPT_SORT_KEYS)
@@ -61,11 +61,8 @@ def canonical_json(value: Any) -> bytes:
         return orjson.dumps(_Profile(replace_surrogates=True).value(value, depth=0), option=orjson.OPT_SORT_KEYS)
 
 
-def flat_json(value: dict[Any, Any]) -> bytes | None:
-    """Return canonical bytes of an object of texts, integers and flags; None for any other: `canonical_json` walks it.
-
-    For callers that nearly always have such an object, and every call to spare.
-    """
+def _flat_json(value: dict[Any, Any]) -> bytes | None:
+    """Return canonical bytes of an object of texts, integers and flags; None for any other, which needs the walk."""
     if not _SCALARS.issuperset(map(type, value.values())):
         return None
     try:

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from operator import add
 
 from spanledger_exporter.errors import ProofError
+from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes
 
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
 
 _LEAF = b"\x00"
 _NODE = b"\x01"
-_LEAF_START = sha256(_LEAF)
-_NODE_START = sha256(_NODE)
 
 LeafRange = tuple[int, int]
 """Leaves `start` (included) to `end` (excluded)."""
@@ -35,15 +35,8 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 
 def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
-    """Return the hash of every leaf; the bulk form of `leaf_hash` (over two million per second on one core)."""
-    start = _LEAF_START.copy  # going on from the prefix: setting a hash up takes longer than the hashing
-    hashes: list[bytes] = []
-    keep = hashes.append
-    for leaf in leaves:
-        hashing = start()
-        hashing.update(leaf)
-        keep(hashing.digest())
-    return hashes
+    """Return the hash of every leaf; the bulk form of `leaf_hash`."""
+    return prefixed_hashes(_LEAF, leaves)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -70,14 +63,7 @@ def root_of_leaves(leaves: Iterable[bytes]) -> bytes:
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    start = _NODE_START.copy
-    hashes: list[bytes] = []
-    keep = hashes.append
-    for left, right in zip(level[::2], level[1::2], strict=False):
-        hashing = start()
-        hashing.update(left + right)
-        keep(hashing.digest())
-    return hashes
+    return prefixed_hashes(_NODE, map(add, level[::2], level[1::2]))  # an odd last one has no sibling
 
 
 class Tree:

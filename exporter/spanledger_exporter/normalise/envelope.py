@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
-from spanledger_exporter.ledger.canonical import canonical_json, flat_json
+from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, answered_instructions, input_items, output_items
 from spanledger_exporter.normalise.context import actor_of, context_of
@@ -96,18 +96,9 @@ class Normaliser:
     _bases: dict[tuple[Any, ...], Base] = field(default_factory=dict)
 
     def begin(
-        self,
-        span: ReadableSpan,
-        reading: Reading,
-        inherited: Mapping[str, Any],
-        *,
-        sampled: bool,
-        event_id: str | None = None,
+        self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
     ) -> tuple[Prepared, Begun] | None:
-        """Return the intent row, and what the completion will start from; None for an event without an intent.
-
-        `event_id` is the span's, for a caller that has it at hand.
-        """
+        """Return the intent row, and what the completion will start from; None for an event without an intent."""
         request, attributes = reading.request, reading.attributes
         inherited = self._with_prompt(request, reading, inherited)
         base = self._base(span, reading, inherited)
@@ -116,7 +107,7 @@ class Normaliser:
         parts = Parts(self.policy)
         inputs = _fragment(input_items(parts, request, {**inherited, **attributes} if inherited else attributes))
         envelope = ProfiledEnvelope(base.fields)
-        event_id = _identify(envelope, span, event_id)
+        event_id = _identify(envelope, span)
         envelope["event_id"] = event_id + BEGIN_SUFFIX
         envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % (span.start_time or 0))
         envelope["capture"] = self._origins.capture(span, reading.dialect, sampled, "captured", has_ended=False)
@@ -169,7 +160,7 @@ class Normaliser:
         add_measures(envelope, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
         clear, other = sort_attributes(places, attributes)
         if clear:
-            envelope["attributes"] = orjson.Fragment(flat_json(clear) or canonical_json(clear))
+            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
         if other or reading.events or span.links:
             _refer(envelope, parts, span, other, reading)
         if inputs is not None:

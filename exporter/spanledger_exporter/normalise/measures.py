@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from spanledger_exporter.ledger.canonical import canonical_json, flat_json
+from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_semconv import attributes as keys
 from spanledger_semconv import cost
 from spanledger_semconv.invocation import InvocationRequest, InvocationResult, Usage
@@ -59,7 +59,7 @@ def _usage(usage: Usage) -> orjson.Fragment:
         counts["cache_write"] = usage.cache_write
     if usage.reasoning is not None:
         counts["reasoning"] = usage.reasoning
-    return orjson.Fragment(flat_json(counts) or canonical_json(counts))
+    return orjson.Fragment(canonical_json(counts))
 
 
 def _cost(

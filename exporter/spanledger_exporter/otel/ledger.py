@@ -117,15 +117,14 @@ class SpanLedger:
         try:
             invocation = known.invocation
             reading = read(span) if invocation is None else read_invocation(span, invocation)
-            event_id = "{:032x}:{:016x}".format(*known.key)
-            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled, event_id=event_id)
+            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled)
         except Exception as error:
             self._record(span, _raw(span, error, suffix=BEGIN_SUFFIX))
             return None
         if made is None:
             return None
-        (envelope, contents), begun = made
-        (self._recorder or self._make_recorder(span)).record(envelope, contents)
+        prepared, begun = made
+        self._record(span, prepared)
         return begun
 
     def end(self, span: ReadableSpan) -> None:

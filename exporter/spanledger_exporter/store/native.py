@@ -79,12 +79,18 @@ def varint(number: int) -> bytes:
 
 
 def read_text(data: bytes, offset: int) -> tuple[bytes, int]:
-    """Return the text at `offset`, as RowBinary has it too, and where it ends."""
-    length = shift = 0
+    """Return the text at `offset`, as RowBinary has it too, and where it ends; shorter where `data` ends before."""
+    length, offset = read_varint(data, offset)
+    return data[offset : offset + length], offset + length
+
+
+def read_varint(data: bytes, offset: int) -> tuple[int, int]:
+    """Return the number at `offset`, and where it ends. Raises IndexError where `data` ends before."""
+    number = shift = 0
     while True:
         byte = data[offset]
         offset += 1
-        length |= (byte & 0x7F) << shift
+        number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return data[offset : offset + length], offset + length
+            return number, offset
         shift += 7

@@ -21,7 +21,7 @@ from itertools import accumulate
 from operator import sub
 
 from spanledger_exporter.errors import StoreError
-from spanledger_exporter.store.native import varint
+from spanledger_exporter.store.native import read_text, read_varint, varint
 
 Column = bytes | Sequence[memoryview]
 
@@ -41,8 +41,8 @@ def read_native(data: bytes) -> Iterator[list[Column]]:
 
 
 def _read_block(data: bytes, position: int) -> tuple[int, int, list[Column]]:
-    count, position = _varint(data, position)
-    rows, position = _varint(data, position)
+    count, position = read_varint(data, position)
+    rows, position = read_varint(data, position)
     columns: list[Column] = []
     sizes: tuple[int, ...] = ()
     for _ in range(count):
@@ -88,7 +88,7 @@ def _strings(data: bytes, position: int, rows: int) -> tuple[list[memoryview], i
             # Two bytes of length are the common case by far: an envelope has more than 127 bytes and less than 16 KiB.
             more = data[position]
             if more > 127:
-                size, position = _varint(data, position - 1)
+                size, position = read_varint(data, position - 1)
             else:
                 size, position = size & 127 | more << 7, position + 1
         end = position + size
@@ -101,7 +101,7 @@ def _repeated(data: bytes, position: int, rows: int) -> tuple[int, int] | None:
     """Return where the first value of a column of equal strings begins and ends, or None when they are not equal."""
     if not rows:
         return None
-    size, first = _varint(data, position)
+    size, first = read_varint(data, position)
     end = first + size
     value = data[position:end]
     is_likely = rows == 1 or data.startswith(value, end)  # before multiplying a kilobyte by the rows
@@ -111,22 +111,10 @@ def _repeated(data: bytes, position: int, rows: int) -> tuple[int, int] | None:
 
 
 def _string(data: bytes, position: int) -> tuple[bytes, int]:
-    size, position = _varint(data, position)
-    if position + size > len(data):
+    text, end = read_text(data, position)
+    if end > len(data):
         raise _torn(data)
-    return data[position : position + size], position + size
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return an unsigned LEB128 number and the place behind it."""
-    number = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, position
-        shift += 7
+    return text, end
 
 
 def _width(kind: bytes) -> int:

@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import repeat
 
 from spanledger_exporter.ledger.log_entry import Segment
 from spanledger_exporter.ledger.merkle import root_of_leaves
+from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes
 from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, env_hash, genesis_hash, row_hash
 from spanledger_exporter.verify.source import RowColumns, RowTuple
 from spanledger_exporter.verify.verdict import Findings
 
 MAX_SEQ = 2**64 - 1
-
-_ENV_START = sha256(ENV_LABEL)
 
 
 @dataclass(slots=True)
@@ -103,7 +102,7 @@ class ChainWalk:
         times = _split(rows.times[8 * start : 8 * stop], 8)  # big-endian bytes compare like the numbers that they are
         if times[0] < facts.last_time.to_bytes(8, "big") or times != sorted(times):
             return False
-        digests = _env_hashes(rows.envs[start:stop])
+        digests = prefixed_hashes(ENV_LABEL, rows.envs[start:stop])
         if b"".join(digests) != rows.env_hashes[32 * start : 32 * stop]:
             return False
         hashes = _split(stored, 32)
@@ -216,17 +215,6 @@ def _differences(
         yield f"{name} was sealed with other times"
     if tenants != {segment.tenant}:
         yield f"{name} was sealed for tenant {segment.tenant!r}, the rows say {', '.join(sorted(tenants))}"
-
-
-def _env_hashes(envs: Iterable[bytes | memoryview]) -> list[bytes]:
-    start = _ENV_START.copy  # going on from the label spares the copy of a kilobyte that joining them takes
-    hashes: list[bytes] = []
-    keep = hashes.append
-    for env in envs:
-        digest = start()
-        digest.update(env)
-        keep(digest.digest())
-    return hashes
 
 
 def _split(column: bytes, width: int) -> list[bytes]:

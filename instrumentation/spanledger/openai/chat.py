@@ -17,7 +17,7 @@ from spanledger.openai.chat_messages import (
     output_messages,
     tool_definitions,
 )
-from spanledger.openai.parameters import add_given, field, fields_of, given_only, server_of
+from spanledger.openai.parameters import add_given, add_server, field, fields_of, given_only, server_of
 from spanledger.openai.parts import Part, text_part, tool_call_part
 from spanledger.openai.usage import chat_usage
 from spanledger_semconv import attributes as names
@@ -139,11 +139,7 @@ def _chat_request(
 
 def _request_attributes(sent: Mapping[str, Any], server: tuple[str | None, int | None]) -> dict[str, Any]:
     attributes: dict[str, Any] = {names.OPENAI_API_TYPE: _API_TYPE}
-    host, port = server
-    if host is not None:
-        attributes[names.SERVER_ADDRESS] = host
-    if port is not None:
-        attributes[names.SERVER_PORT] = port
+    add_server(attributes, *server)
     add_given(sent, SCALAR_PARAMETERS, attributes)
     if not LIMITING.isdisjoint(sent):
         add_limits(sent, attributes)
