@@ -32,6 +32,7 @@ from spanledger_exporter.read.unshipped import Unshipped, read_unshipped
 from spanledger_exporter.recorder import Recorder, RowId
 from spanledger_exporter.ship.shipper import has_more
 from spanledger_exporter.spool.reader import chains
+from spanledger_exporter.store.attachment import BESIDE_OWNER_STALE_S
 from spanledger_exporter.store.connection import Store, open_store
 
 SHIP_EVERY_S: Final = 5.0
@@ -84,8 +85,9 @@ class ConsoleLedger:
             return self._store
 
     def unshipped(self, person: Person) -> Unshipped:
-        """Return what lies in this host's spool and not in the store; to be read before the store."""
-        return read_unshipped(self.settings.spool_directory, tenant=person.tenant)
+        """Return what lies in this host's spool and perhaps not in the store yet; to be read before the store."""
+        stale_s = BESIDE_OWNER_STALE_S if self.settings.is_embedded else 0.0
+        return read_unshipped(self.settings.spool_directory, tenant=person.tenant, stale_s=stale_s)
 
     def saw(self, person: Person, action: str, subject: dict[str, Any], *, reason: str = "") -> None:
         """Record that `person` is about to see something.

@@ -5,11 +5,14 @@ Rules
   round it could be missed.
 - Only what stands behind each chain's cursor is read, up to `LIMIT_BYTES` in all. What is beyond is counted in
   `unread_bytes`, and whoever shows the rest says so.
+- A reader beside the owner of an embedded store sees each table as it was up to a second ago (`store/attachment.py`),
+  and one table earlier than another: it also gets what was shipped within `stale_s`, which the store's word overrides.
 - Bytes that are no intact frame are left to the shipper, which reports them as a `loss`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,14 +56,20 @@ class Unshipped:
 NOTHING: Final = Unshipped()
 
 
-def read_unshipped(spool_directory: Path, *, tenant: str = "", limit_bytes: int = LIMIT_BYTES) -> Unshipped:
-    """Return what every chain's spool holds behind its cursor, of one tenant where `tenant` is given."""
+def read_unshipped(
+    spool_directory: Path, *, tenant: str = "", stale_s: float = 0.0, limit_bytes: int = LIMIT_BYTES
+) -> Unshipped:
+    """Return what every chain's spool holds behind its cursor, of one tenant where `tenant` is given.
+
+    `stale_s` is how old the reader's view of the store may be: the cursor counts as it stood then.
+    """
+    as_of_ns = time.time_ns() - int(stale_s * 1e9)
     rows: dict[RowKey, Row] = {}
     contents: dict[str, Content] = {}
     left, unread = limit_bytes, 0
     for chain in chains(spool_directory):
         read_bytes = 0
-        for frame in _frames(chain):
+        for frame in _frames(chain, as_of_ns):
             if read_bytes > left:
                 unread += max(_size_behind(chain, frame), 0)
                 break
@@ -75,9 +84,9 @@ def read_unshipped(spool_directory: Path, *, tenant: str = "", limit_bytes: int 
     return Unshipped(rows, tuple(events), contents, unread)
 
 
-def _frames(chain: ChainSpool) -> Iterator[Frame]:
+def _frames(chain: ChainSpool, as_of_ns: int) -> Iterator[Frame]:
     try:
-        yield from chain.read(load_cursor(chain.directory).position)
+        yield from chain.read(load_cursor(chain.directory).at(as_of_ns))
     except (FileNotFoundError, SpoolError):
         return  # shipped, sealed and cleaned up meanwhile; or unreadable, which the shipper reports
 

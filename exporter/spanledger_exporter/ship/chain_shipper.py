@@ -151,4 +151,5 @@ def _advanced(cursor: Cursor, batch: Batch, delivered: Delivered) -> Cursor:
         # cleaned up a little later rather than too early.
         files[file] = seq
     head = last.row_hash if last else cursor.head
-    return Cursor(batch.end, seq, head, files, dead=(*cursor.dead, *delivered.dead_rows))
+    left = cursor.left_now(time.time_ns())
+    return Cursor(batch.end, seq, head, files, dead=(*cursor.dead, *delivered.dead_rows), left=left)

@@ -4,8 +4,8 @@
     $DIR/store/store/c6d/c6de…/                 the parts
 
 Each definition is replayed in a scratch engine with a read-only disk on the parts' directory. The engine looks for
-new parts every second. The owner keeps replaced parts for 480 seconds (`old_parts_lifetime`), so that a query never
-loses a file under its feet.
+new parts every second, table by table (`BESIDE_OWNER_STALE_S`). The owner keeps replaced parts for 480 seconds
+(`old_parts_lifetime`), so that a query never loses a file under its feet.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from spanledger_exporter.store.links import definitions_directory
 
 if TYPE_CHECKING:
     from spanledger_exporter.store.connection import Store
+
+REFRESH_S = 1
+BESIDE_OWNER_STALE_S = 2.0
+"""How far behind its owner such a reader may be: one interval, and as long again on a busy machine."""
 
 _HEAD = re.compile(r"\AATTACH (TABLE|VIEW) _ UUID '([0-9a-f-]{36})'")
 
@@ -45,7 +49,7 @@ class Definition:
         quoted = str(parts).replace("\\", "\\\\").replace("'", "\\'")
         return (
             f"{head}, disk = disk(type = object_storage, object_storage_type = local, metadata_type = plain, "
-            f"path = '{quoted}/', readonly = 1), table_disk = 1, refresh_parts_interval = 1"
+            f"path = '{quoted}/', readonly = 1), table_disk = 1, refresh_parts_interval = {REFRESH_S}"
         )
 
 

@@ -86,6 +86,16 @@ def test_a_row_that_was_shipped_meanwhile_is_shown_once(store: Store, settings: 
     assert read_unshipped(settings.spool_directory).events == ()
 
 
+def test_a_reader_that_is_a_moment_behind_the_owner_misses_nothing(store: Store, settings: Settings) -> None:
+    """What was just shipped is still found in the spool, row and text; what the reader's store shows counts more."""
+    before = read_unshipped(settings.spool_directory)
+    drain(settings, store)
+    bridged = read_unshipped(settings.spool_directory, stale_s=2.0)
+    assert set(before.rows) <= set(bridged.rows)
+    assert ANSWER.ref.hex() in bridged.contents
+    assert {event.state for event in find_case(store, "CASE-1", unshipped=bridged)} == {"stored"}
+
+
 def test_a_tenants_reader_sees_nothing_of_another_ones_spool(store: Store, settings: Settings) -> None:
     """Not by case, not by place."""
     whole = read_unshipped(settings.spool_directory)
