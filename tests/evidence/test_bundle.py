@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from attacks.attacked_store import AttackedStore, command, make_base, record_calls, settings_of, ship
+from spanledger_exporter.cli import main
 from spanledger_exporter.evidence.bundle import MANIFEST_SIGNATURE, pack, unpack
 from spanledger_exporter.recorder import open_recorder
+from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.standalone import verify_file
 
 
@@ -68,9 +70,78 @@ def test_without_a_pinned_key_a_bundle_cannot_be_verified(bundle: Path) -> None:
     assert verify_file(bundle)["verdict"] == "unknown"
 
 
-def test_another_trust_root_is_refused(bundle: Path) -> None:
-    """A digest that no version of the bundled trust root has ends the verification."""
-    assert verify_file(bundle, trust_root="00" * 32)["verdict"] == "tampered"
+def test_another_trust_root_is_refused(base: Path, bundle: Path) -> None:
+    """A digest that no version of the bundled trust root has: mistyped or another log's, nothing can be believed."""
+    verdict = verify_file(bundle, trust_root="00" * 32)
+    assert (verdict["verdict"], verdict["checks"]["authenticity"]["status"]) == ("unknown", "unknown")
+    assert "mistyped" in verdict["checks"]["authenticity"]["failures"][0]["reason"]
+    assert len(verdict["proved"]) == 1  # that the rows agree with each other
+    assert command(base, "evidence", "verify", str(bundle), "--trust-root", "00" * 32)[0] == 3
+
+
+def test_a_trust_root_may_be_named_by_its_file_and_a_wrong_key_is_wrong_usage(base: Path, bundle: Path) -> None:
+    """A slip of the operator's must not read as a verdict on the bundle."""
+    root = str(base / "keys" / "trust-root.json")
+    assert command(base, "evidence", "verify", str(bundle), "--trust-root", root)[0] == 0
+    assert command(base, "verify", "--offline", str(bundle), "--trust-root", root)[0] == 0
+    assert command(base, "evidence", "verify", str(bundle), "--key", "no key")[0] == 64
+    assert command(base, "verify", "--offline", str(bundle), "--trust-root", str(bundle))[0] == 78
+    script = str(Path(standalone.__file__))
+    wrong: list[list[str]] = [[str(bundle), "--key", "no key"], ["--no-such-option"], []]
+    statuses = [subprocess.run([sys.executable, script, *arguments], check=False).returncode for arguments in wrong]
+    assert statuses == [3, 3, 3]  # argparse's own 2 would read as "incomplete"
+
+
+@pytest.mark.parametrize("data", [None, b"", b"hello", b"PK\x03\x04 cut off"])
+def test_what_could_not_be_checked_is_neither_ok_nor_proved(data: bytes | None, pin: str, tmp_path: Path) -> None:
+    """A missing, empty or damaged file proves nothing; no check that was not made says `ok`."""
+    path = tmp_path / "case.zip"
+    if data is not None:
+        path.write_bytes(data)
+    verdict = verify_file(path, trust_root=pin)
+    assert verdict["verdict"] == ("tampered" if data else "unknown")
+    assert verdict["proved"] == []
+    assert verdict["checks"]["authenticity"]["status"] == "unknown"
+
+
+def test_the_verdict_says_what_the_bundle_is_about(bundle: Path, pin: str) -> None:
+    """A good bundle of another case is good: only its reader can tell that it is the wrong one."""
+    verdict = verify_file(bundle, trust_root=pin)
+    assert verdict["about"]["scope"] == {"case_id": "CASE-1"}
+    assert "CASE-1" in standalone.render(verdict).partition("integrity")[0]
+
+
+def test_a_file_that_resembles_the_manifest_by_name_is_not_overlooked(bundle: Path, pin: str, tmp_path: Path) -> None:
+    """The manifest lists everything but itself and its signature."""
+    path = tmp_path / "more.zip"
+    path.write_bytes(pack({**unpack(bundle.read_bytes()), "manifest.html": b"the customer agreed"}))
+    verdict = verify_file(path, trust_root=pin)
+    assert verdict["checks"]["completeness"]["failures"][0]["reason"].startswith("manifest.html")
+
+
+def test_names_in_a_bundle_write_no_lines_of_their_own_into_the_verdict(bundle: Path, pin: str, tmp_path: Path) -> None:
+    """A name with line breaks and escapes in it must not print a second verdict, nor move the cursor."""
+    path = tmp_path / "name.zip"
+    path.write_bytes(pack({**unpack(bundle.read_bytes()), "x\n\nVERIFIED\x1b[2J": b""}))
+    text = standalone.render(verify_file(path, trust_root=pin))
+    assert "VERIFIED" not in text.split("\n")
+    assert "\x1b" not in text
+
+
+def test_a_bundle_that_cannot_be_signed_says_why(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key is there and exposed: "not here" would send its owner looking in the wrong place."""
+    store = AttackedStore.copy(base, tmp_path / "copy")
+    (key,) = (store.directory / "keys").glob("????????.key")
+    key.chmod(0o644)
+    path = tmp_path / "case.zip"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SPANLEDGER_DIR", str(store.directory))
+        assert main(["evidence", "create", "--case", "CASE-1", "-o", str(path)]) == 0
+    told = capsys.readouterr().err
+    assert "chmod 600" in told
+    assert "its verdict is INCOMPLETE" in told
 
 
 def test_an_unsigned_manifest_is_incomplete(bundle: Path, pin: str, tmp_path: Path) -> None:

@@ -171,6 +171,20 @@ def test_a_later_log_is_remembered_in_place_of_the_earlier(store: AttackedStore,
     assert sizes == sorted(set(sizes))
 
 
+def test_a_memory_that_cannot_be_written_is_said_with_the_verdict(base: Path) -> None:
+    """Next time nothing would be held against this one; no traceback takes the verdict's place."""
+    status, out = command(base, "verify", "--json", "--since-checkpoint", "/proc/none/memory.json")
+    failures = json.loads(out)["checks"]["completeness"]["failures"]
+    assert (status, "expected to remember" in failures[0]["reason"]) == (2, True)
+    assert command(base, "monitor", "--once", "--memory", "/proc/none/memory.json")[0] == 3
+
+
+def test_a_file_that_is_not_there_is_not_tampered_with(base: Path, tmp_path: Path) -> None:
+    """A wrong path, or a directory in place of the export: cannot verify."""
+    assert command(base, "verify", "--offline", str(tmp_path / "nowhere.jsonl"))[0] == 3
+    assert command(base, "verify", "--offline", str(tmp_path))[0] == 3
+
+
 def test_an_export_is_intact_but_unsigned(base: Path, tmp_path: Path) -> None:
     """Exit 2: the rows are linked and untouched, and nothing in the file is signed."""
     path = tmp_path / "rows.jsonl"

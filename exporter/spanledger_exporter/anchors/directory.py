@@ -72,16 +72,23 @@ class DirectoryAnchor:
     def _create(self, path: Path, data: bytes) -> None:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _create_whole(path, data)
-        except FileExistsError as error:
-            held = path.read_bytes()
-            if claim_of(held) != claim_of(data):
-                raise AnchorConflictError(
-                    f"expected {path} to hold what the store says, got another history: "
-                    "keep both, stop sealing, and find out who wrote the other"
-                ) from error
+            held = _create_or_read(path, data)
         except OSError as error:
             raise AnchorError(f"expected to write {path}, got: {error}") from error
+        if claim_of(held) != claim_of(data):
+            raise AnchorConflictError(
+                f"expected {path} to hold what the store says, got another history: "
+                "keep both, stop sealing, and find out who wrote the other"
+            )
+
+
+def _create_or_read(path: Path, data: bytes) -> bytes:
+    """Make the file if there is none, and return what it holds."""
+    try:
+        _create_whole(path, data)
+    except FileExistsError:
+        return path.read_bytes()
+    return data
 
 
 def _create_whole(path: Path, data: bytes) -> None:

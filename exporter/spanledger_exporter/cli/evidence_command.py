@@ -20,6 +20,7 @@ from spanledger_exporter.evidence.create import Bundle, create_bundle
 from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.read.when import parse_time
 from spanledger_exporter.verify import standalone
+from spanledger_exporter.verify.local import check_keys, pin_of
 
 EPILOG = """examples:
   spanledger evidence create --case CASE-1 --reason "request of the regulator" -o case-1.zip
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify = actions.add_parser("verify", help="check a bundle", description="check an evidence bundle")
     verify.add_argument("bundle", type=Path, help="the zip")
     verify.add_argument("--key", metavar="VKEY", action="append", default=[], help="believe this key")
-    verify.add_argument("--trust-root", metavar="SHA256", help="believe the trust root with this digest")
+    verify.add_argument("--trust-root", metavar="SHA256|FILE", help="believe the trust root with this digest")
     verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
 
@@ -81,13 +82,17 @@ def _tell(bundle: Bundle, path: Path) -> None:
     say(f"spanledger: {bundle.rows:,} rows and {bundle.contents:,} contents in {path}")
     if bundle.unsealed:
         say(f"spanledger: {bundle.unsealed:,} rows are not sealed and have no proof: `spanledger seal`, then again")
-    if not bundle.is_signed:
-        say("spanledger: the signing key is not here, so nobody can tell whether rows were left out of the bundle")
+    if bundle.unsigned:
+        say(f"spanledger: not signed, so nobody can tell whether rows were left out of the bundle: {bundle.unsigned}")
+    word = standalone.verify_file(path, trust_root=_own_pin())["verdict"]
+    if word != "verified":  # whoever makes a bundle that does not hold hears it before its receiver does
+        say(f"spanledger: its verdict is {word.upper()}: `spanledger evidence verify {path}` says why")
     say(f"spanledger: whoever checks it pins the trust root {bundle.pin or '(none)'}, and gets that digest elsewhere")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    pin = arguments.trust_root or (None if arguments.key else _own_pin())
+    check_keys(arguments.key)
+    pin = pin_of(arguments.trust_root) or (None if arguments.key else _own_pin())
     verdict = standalone.verify_file(arguments.bundle, keys=arguments.key, trust_root=pin)
     text = orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode() if arguments.json else standalone.render(verdict)
     sys.stdout.write(text + "\n")

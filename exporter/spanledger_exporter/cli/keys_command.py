@@ -13,7 +13,7 @@ from typing import Any
 
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import ConfigurationError, VerificationError
+from spanledger_exporter.errors import ConfigurationError, ProofError, UsageError, VerificationError
 from spanledger_exporter.keys.key_file import make_key, read_key_file, write_key_file
 from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.ledger.note import COSIGNATURE_V1, ED25519, parse_vkey
@@ -27,6 +27,7 @@ from spanledger_exporter.store.schema import ensure_schema
 EXAMPLES = """examples:
   spanledger keys show --json
   spanledger keys rotate
+  spanledger keys rotate --sign officer-1.key --sign officer-2.key
   spanledger keys revoke 1f2e3d4c --reason "laptop lost" --until-size 812
   spanledger keys new --out officer-1.key --name example.com/officer-1
   spanledger keys trust --root-key VKEY --root-key VKEY --threshold 2 --sign officer-1.key --sign officer-2.key
@@ -45,15 +46,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--witness", action="store_true", help="with --out: a witness key (type 0x04)")
     new.add_argument("--json", action="store_true", help="print JSON")
     turn = actions.add_parser("rotate", help="make a new key and let it take over, signed by both")
+    turn.add_argument("--sign", action="append", default=[], type=Path, metavar="FILE", help="root key that signs")
     turn.add_argument("--json", action="store_true", help="print JSON")
     revoke = actions.add_parser("revoke", help="stop believing a former key")
     revoke.add_argument("key_id", metavar="KEY_ID", help="eight hex digits, as `keys show` prints them")
     revoke.add_argument("--reason", required=True, help="why, for whoever reads the trust root")
     revoke.add_argument("--until-size", type=int, metavar="N", help="last checkpoint size still believed")
+    revoke.add_argument("--sign", action="append", default=[], type=Path, metavar="FILE", help="root key that signs")
     revoke.add_argument("--json", action="store_true", help="print JSON")
     trust = actions.add_parser("trust", help="name root keys, threshold and witnesses of the trust root")
     trust.add_argument("--root-key", action="append", default=[], metavar="VKEY", help="a root key (repeat)")
-    trust.add_argument("--threshold", type=int, default=1, metavar="N", help="how many root keys must sign")
+    trust.add_argument("--threshold", type=int, metavar="N", help="how many of these root keys must sign (1)")
     trust.add_argument("--witness", action="append", default=[], metavar="VKEY", help="a witness to know (repeat)")
     trust.add_argument("--sign", action="append", default=[], type=Path, metavar="FILE", help="key file that signs")
     trust.add_argument("--json", action="store_true", help="print JSON")
@@ -62,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do the action and print where the keys stand after it."""
     settings = load_settings()
+    if arguments.action == "trust" and not arguments.root_key and (arguments.threshold or not arguments.witness):
+        raise UsageError("expected --root-key for each root key, or --witness, got neither: nothing was changed")
     if arguments.action == "new" and arguments.out is not None:
         return _new_key_file(arguments)
     if arguments.action == "new" and KeyRing(settings).exists:
@@ -69,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         ring = _open_ring(settings, may_make=arguments.action in ("new", "show", "rotate"))
         _act(arguments, settings, ring)
+    except ProofError as error:
+        raise ConfigurationError(str(error)) from error
     except VerificationError as error:
         print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -83,6 +90,8 @@ def _open_ring(settings: Settings, *, may_make: bool) -> KeyRing:
 
 
 def _act(arguments: argparse.Namespace, settings: Settings, ring: KeyRing) -> None:
+    if arguments.action in ("rotate", "revoke"):
+        ring.lend([read_key_file(path) for path in arguments.sign])
     if arguments.action == "rotate":
         with open_store(settings, role="owner") as store:
             ensure_schema(store)
@@ -110,13 +119,17 @@ def _trust(arguments: argparse.Namespace, ring: KeyRing) -> None:
         ring.change_witnesses([parse_vkey(text) for text in arguments.witness], signers=signers)
     if arguments.root_key:
         keys = [parse_vkey(text) for text in arguments.root_key]
-        ring.change_root_keys(keys, threshold=arguments.threshold, signers=signers)
+        threshold = 1 if arguments.threshold is None else arguments.threshold
+        ring.change_root_keys(keys, threshold=threshold, signers=signers)
 
 
 def _new_key_file(arguments: argparse.Namespace) -> int:
     if not arguments.name:
         raise ConfigurationError("expected --name with --out, got none: name the key, such as example.com/officer-1")
-    signer = make_key(arguments.name, algorithm=COSIGNATURE_V1 if arguments.witness else ED25519)
+    try:
+        signer = make_key(arguments.name, algorithm=COSIGNATURE_V1 if arguments.witness else ED25519)
+    except ProofError as error:
+        raise ConfigurationError(str(error)) from error
     write_key_file(arguments.out, signer)
     key = signer.verifier_key
     _print({"name": key.name, "vkey": key.vkey, "key_id": key.key_id.hex()}, is_json=arguments.json)

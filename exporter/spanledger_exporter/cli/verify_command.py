@@ -17,12 +17,12 @@ from spanledger_exporter.anchors.anchor import Notary
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import DataError, SpanledgerError, StoreError, UsageError
+from spanledger_exporter.errors import ConfigurationError, DataError, SpanledgerError, StoreError, UsageError
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.anchored import read_anchors
 from spanledger_exporter.verify.export_source import ExportSource
-from spanledger_exporter.verify.local import load_trust, read_spool
+from spanledger_exporter.verify.local import check_keys, load_trust, pin_of, read_spool
 from spanledger_exporter.verify.memory import default_memory_path, load_memory, note_memory, save_memory
 from spanledger_exporter.verify.report import format_verdict
 from spanledger_exporter.verify.sql_walk import walk_in_sql
@@ -85,12 +85,14 @@ def _offline(arguments: argparse.Namespace) -> Verdict | dict[str, Any]:
     if arguments.since_checkpoint:
         raise UsageError("expected --since-checkpoint with a store, got --offline: a file does not hold the log")
     if arguments.offline.suffix == ".zip":
-        return standalone.verify_file(arguments.offline, keys=arguments.key, trust_root=arguments.trust_root)
+        check_keys(arguments.key)
+        return standalone.verify_file(arguments.offline, keys=arguments.key, trust_root=pin_of(arguments.trust_root))
     findings = Findings()
     try:
         source = ExportSource.read(arguments.offline)
-    except DataError as error:
-        findings.tampered("integrity", str(error))
+    except SpanledgerError as error:
+        report = findings.tampered if isinstance(error, DataError) else findings.unverifiable
+        report("integrity", str(error))
         findings.skip_rest("not checked: the file cannot be read")
         return findings.verdict()
     findings.skipped("columns", "an export has no typed columns")
@@ -127,7 +129,11 @@ def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
         findings.skip_rest("not checked: the store cannot be read")
         return findings.verdict()
     if memory and verdict.word != "tampered" and verdict.newest is not None:
-        save_memory(memory, verdict.newest)
+        try:
+            save_memory(memory, verdict.newest)
+        except ConfigurationError as error:
+            findings.incomplete("completeness", str(error))  # next time nothing would be held against this one
+            return findings.verdict()
     return verdict
 
 

@@ -1,6 +1,7 @@
 """Makes an evidence bundle from an open store.
 
-Steps: collect, judge what is in the bundle by the verifier that ships in it, write the report, list, sign, pack.
+Steps: collect, write the report, list, sign, pack. Nothing is judged here: the command does that
+with the finished file.
 """
 
 from __future__ import annotations
@@ -27,20 +28,26 @@ To check it, on any machine with Python 3.11 and the `cryptography` package, and
     python verify.py bundle.zip --trust-root SHA256
 
 Ask somebody you trust for the SHA-256, and not whoever gave you this bundle: whoever can choose the key can sign
-anything. verify.py says in plain words what was proved and what was not.
+anything. The same goes for verify.py: a forged bundle may hold a forged verifier, so take the file from the spanledger
+release that you trust (it lies there as spanledger_exporter/verify/standalone.py), or read the one in here before you
+run it: it has no more than 400 lines. It says in plain words what was proved and what was not.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A finished bundle. `unsealed` counts rows without a proof."""
+    """A finished bundle.
+
+    `unsealed` counts rows without a proof; `unsigned` says why the manifest has no signature, and is empty when it has
+    one.
+    """
 
     data: bytes
     rows: int
     contents: int
     unsealed: int
     pin: str
-    is_signed: bool
+    unsigned: str
 
 
 def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_at: str) -> Bundle:
@@ -48,7 +55,7 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
     collected = collect(store, scope)
     versions = keys.trust_root_versions() if keys is not None else []
     root = keys.signed_root if keys is not None else None
-    signer = _signer(keys)
+    signer, unsigned = _signer(keys)
     facts = {
         "created_at": created_at,
         "origin": root.root.origin if root else "",
@@ -75,7 +82,7 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
         contents=len(collected.contents),
         unsealed=len(collected.rows) - collected.sealed_rows,
         pin=_pin(root),
-        is_signed=signer is not None,
+        unsigned=unsigned,
     )
 
 
@@ -87,9 +94,9 @@ def _pin(root: SignedTrustRoot | None) -> str:
     return root.pin if root else ""
 
 
-def _signer(keys: KeyRing | None) -> Signer | None:
-    """Return who signs the manifest; None where the private key is not on this machine."""
+def _signer(keys: KeyRing | None) -> tuple[Signer | None, str]:
+    """Return who signs the manifest, or why nobody can."""
     try:
-        return keys.signer() if keys is not None else None
-    except ConfigurationError:
-        return None
+        return (keys.signer(), "") if keys is not None else (None, "there are no keys on this machine")
+    except ConfigurationError as error:
+        return None, str(error)

@@ -51,11 +51,11 @@ def make_key(name: str, *, algorithm: int = ED25519) -> FileSigner:
 
 def write_key_file(path: Path, signer: FileSigner) -> None:
     """Write a private key, durable on return; an existing file is never overwritten."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        raise ConfigurationError(f"expected no key file at {path} yet, got one: keys are never overwritten")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise ConfigurationError(f"expected no key file at {path} yet, got one: keys are never overwritten") from error
     except OSError as error:
         raise ConfigurationError(f"expected to write the key file {path}, got: {error}") from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

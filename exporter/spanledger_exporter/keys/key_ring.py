@@ -10,6 +10,7 @@ Rules
   its origin, a key, and version 1 of the trust root with that key as its only root key.
 - A step that was cut off is finished by the same function when it is called again: a key file without a trust root is
   taken up, a rotation without its new trust root is completed by the sealer from what the log says.
+- A version that too few root keys could sign is not begun: a rotation without its trust root would be one for nobody.
 - With SPANLEDGER_SIGNER the key service holds the key, and only the trust root is here.
 - The ring is written under a lock, so that two commands at once make one key.
 """
@@ -26,10 +27,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spanledger_exporter.config import Settings
-from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.keys.key_file import make_key, read_key_file, write_key_file
 from spanledger_exporter.keys.service_signer import open_service_signer
-from spanledger_exporter.ledger.note import Signer, VerifierKey, parse_vkey
+from spanledger_exporter.ledger.note import COSIGNATURE_V1, Signer, VerifierKey, parse_vkey
 from spanledger_exporter.ledger.trust_root import (
     LogKey,
     SignedTrustRoot,
@@ -70,8 +71,14 @@ class KeyRing:
 
     @property
     def signed_root(self) -> SignedTrustRoot:
-        """Return the newest trust root, verified from version 1 on."""
-        return verify_trust_roots(self.trust_root_versions())
+        """Return the newest trust root, verified from version 1 on. Raises ConfigurationError for a damaged one."""
+        try:
+            return verify_trust_roots(self.trust_root_versions())
+        except ProofError as error:
+            raise ConfigurationError(
+                f"expected good trust roots in {self.directory / 'trust-root'}, got: {error}; restore the directory "
+                f"{self.directory} from its backup"
+            ) from error
 
     @property
     def root(self) -> TrustRoot:
@@ -140,12 +147,36 @@ class KeyRing:
         write_durably(directory / f"{signed.root.version:05}.json", signed.data)
         write_durably(self.trust_root_path, signed.data)
 
+    def lend(self, signers: Sequence[Signer]) -> None:
+        """Let keys that lie elsewhere (officers' root keys) sign as long as this object lives."""
+        self._signers.update({signer.verifier_key.vkey: signer for signer in signers})
+
+    @property
+    def can_publish(self) -> bool:
+        """Answer whether enough root keys are at hand to sign the next trust root."""
+        root = self.root
+        return len(self._at_hand(root.root_keys)) >= root.threshold
+
+    def _at_hand(self, keys: Sequence[VerifierKey]) -> set[VerifierKey]:
+        return {key for key in keys if self._own_signer(key) is not None}
+
+    def _expect_signatures(self, root: TrustRoot, signers: Sequence[Signer] = ()) -> None:
+        given = self._at_hand(root.root_keys) | {signer.verifier_key for signer in signers}
+        count = len(given & set(root.root_keys))
+        if count < root.threshold:
+            missing = ", ".join(f"{key.name} ({key.key_id.hex()})" for key in root.root_keys if key not in given)
+            raise ConfigurationError(
+                f"expected {root.threshold} root keys to sign the next trust root, got {count}; not at hand: {missing}"
+                ": pass their key files with --sign"
+            )
+
     def begin_rotation(self) -> VerifierKey:
         """Make the next key, or take up the one that a cut-off rotation made, and return its public half.
 
         From here on the sealer may sign with it; it speaks for nothing before `finish_rotation`.
         """
         pending = self.pending_key()
+        self._expect_signatures(self.root)
         if pending is not None:
             return pending
         current = self.root.current.key
@@ -194,6 +225,10 @@ class KeyRing:
         if not found:
             known = ", ".join(key.key.key_id.hex() for key in root.log_keys)
             raise ConfigurationError(f"expected one of the keys {known}, got {key_id!r}")
+        if until_size < 0:
+            raise ConfigurationError(f"expected the last size that is still believed, 0 or more, got {until_size}")
+        if not reason.strip():
+            raise ConfigurationError("expected a reason, got none: whoever reads the trust root wants to know why")
         revoked = tuple(
             dataclasses.replace(key, revoked=reason, until_size=min(until_size, key.until_size or 0))
             if key in found
@@ -204,16 +239,28 @@ class KeyRing:
 
     def change_root_keys(self, keys: Sequence[VerifierKey], *, threshold: int, signers: Sequence[Signer]) -> None:
         """Hand the trust root over to `keys`, of which `threshold` must sign every later version."""
+        if not 1 <= threshold <= len(set(keys)):
+            raise ConfigurationError(f"expected a threshold from 1 to {len(set(keys))}, the root keys, got {threshold}")
+        for key in keys:
+            if key.algorithm == COSIGNATURE_V1:
+                raise ConfigurationError(f"expected a root key that signs notes, got the witness key {key.name}")
         root = dataclasses.replace(self.root, root_keys=tuple(keys), threshold=threshold)
         self._publish_next(root, signers)
 
     def change_witnesses(self, witnesses: Sequence[VerifierKey], *, signers: Sequence[Signer] = ()) -> None:
         """Name the witnesses whose cosignatures verifiers report."""
+        for key in witnesses:
+            if key.algorithm != COSIGNATURE_V1:
+                raise ConfigurationError(
+                    f"expected a witness key (type 0x04), got {key.vkey}: `spanledger witness` prints its own"
+                )
         self._publish_next(dataclasses.replace(self.root, witnesses=tuple(witnesses)), signers)
 
     def _publish_next(self, root: TrustRoot, signers: Sequence[Signer] = ()) -> SignedTrustRoot:
         previous = self.root
         following = dataclasses.replace(root, version=previous.version + 1, created_at=utc_now())
+        self._expect_signatures(previous, signers)
+        self._expect_signatures(following, signers)
         needed = dict.fromkeys((*previous.root_keys, *following.root_keys))
         given = {signer.verifier_key: signer for signer in signers}
         hands = [given.get(key) or self._own_signer(key) for key in needed]

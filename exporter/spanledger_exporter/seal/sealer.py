@@ -19,6 +19,8 @@ Rules
 - A checkpoint is signed only after a consistency proof from its predecessor verified.
 - Inserts carry a token made of their place in the log and are read back: of two sealers at one place the engine keeps
   one, and the other stops (compare-and-set).
+- A cut-off rotation whose trust root the keys here cannot sign waits for `keys rotate --sign`; until then the current
+  key seals alone.
 - Without news there is no checkpoint. Ends of chains and changed table definitions wait for news, or for a heartbeat.
 """
 
@@ -128,12 +130,22 @@ class _Sealing:
 
     def _root_after_cut_off_rotation(self) -> TrustRoot:
         root = self.keys.root
-        pending = self.keys.pending_key()
+        pending = self._next_key()
         newest = newest_checkpoint(self.store, root) if pending is not None else None
         if pending is not None and newest is not None and _is_signed_by(newest, pending):
             self.keys.finish_rotation(newest.checkpoint.size)
             return self.keys.root
         return root
+
+    def _next_key(self) -> VerifierKey | None:
+        """Return the key of a rotation under way that can be finished here."""
+        pending = self.keys.pending_key()
+        if pending is None or self.keys.can_publish:
+            return pending
+        reason = "a key rotation waits for the root keys' signatures: `spanledger keys rotate --sign FILE` finishes it"
+        if reason not in self.report.warnings:
+            self.report.warnings.append(reason)
+        return None
 
     def _archived(self, anchors: Sequence[Anchor], root: TrustRoot) -> Iterator[tuple[Anchor, SignedCheckpoint]]:
         for anchor in anchors:
@@ -252,7 +264,7 @@ class _Sealing:
             self._persist(signed)
             self.log.checkpoint = signed
             self.report.is_new, self.report.entries = True, len(self.new_entries)
-            pending = self.keys.pending_key()
+            pending = self._next_key()
             if pending is not None and _is_signed_by(signed, pending):
                 self.keys.finish_rotation(signed.checkpoint.size)
         newest = self.log.checkpoint
@@ -275,7 +287,7 @@ class _Sealing:
         return open_trusted_checkpoint(format_note(note), root)  # a signer that fails silently is found here
 
     def _signers(self, root: TrustRoot) -> list[Signer]:
-        pending = self.keys.pending_key()
+        pending = self._next_key()
         named = f'"new":"{pending.vkey}"'.encode() if pending is not None else None
         is_rotating = named is not None and any(named in entry for entry in self.new_entries)
         current = self.keys.signer_of(root.current.key)

@@ -6,6 +6,8 @@ Rules
   store back, forked it, or dropped it whole.
 - A chain that the registry names must exist, with the row 0 that was registered: in the store, or still in the spool.
 - A chain in the store that was never registered was put there by no writer of ours.
+- A configured anchor that cannot be read leaves the verdict incomplete, whatever the others say: it may be the one that
+  remembers another history. One that reports a conflict (a delete marker) is evidence of tampering.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive, Notary, parse_opening
+from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Notary, parse_opening
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.verify.chains import ChainFacts
@@ -41,13 +43,14 @@ def read_anchor_directory(directory: Path, *, target: str = "anchors") -> Anchor
     """Read the append-only directory anchor: `checkpoints/<size, 20 digits>` and `chains/<hex>.json`."""
     notes: dict[str, str] = {}
     broken: list[str] = []
-    for path in _files(directory / "checkpoints"):
+    unreachable: list[str] = []
+    for path in _files(directory / "checkpoints", unreachable):
         try:
             notes[str(path)] = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             broken.append(f"{path}: {error}")
     chains: dict[bytes, bytes] = {}
-    for path in _files(directory / "chains"):
+    for path in _files(directory / "chains", unreachable):
         try:
             opening = parse_opening(path.read_bytes())
         except (OSError, ProofError) as error:
@@ -57,13 +60,18 @@ def read_anchor_directory(directory: Path, *, target: str = "anchors") -> Anchor
             broken.append(f"{path} registers chain {opening.chain.hex()}")
         chains[opening.chain] = opening.row_hash
     held = {target: frozenset(int(Path(place).name) for place in notes if Path(place).name.isdecimal())}
-    return AnchoredState(notes, chains, held, broken, has_registry=(directory / "chains").is_dir())
+    if unreachable:  # an empty answer would say that its checkpoints are gone
+        held = {}
+    has_registry = (directory / "chains").is_dir()
+    return AnchoredState(notes, chains, held, broken, unreachable=unreachable, has_registry=has_registry)
 
 
 def _read_archive(anchor: Archive) -> AnchoredState:
     name = f"{getattr(anchor, 'kind', 'archive')} {getattr(anchor, 'target', '')}"
     try:
         newest, openings = anchor.newest(), anchor.chains()
+    except AnchorConflictError as error:
+        return AnchoredState(conflicts=[f"{name}: {error}"])
     except AnchorError as error:
         return AnchoredState(unreachable=[f"{name}: {error}"])
     broken = [f"{name}: registry entry {chain.hex()}" for chain, opening in openings.items() if opening is None]
@@ -77,16 +85,20 @@ def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
         {**first.chains, **second.chains},
         {**first.held, **second.held},
         [*first.broken, *second.broken],
+        [*first.conflicts, *second.conflicts],
         [*first.unreachable, *second.unreachable],
         has_registry=first.has_registry or second.has_registry,
     )
 
 
-def _files(directory: Path) -> list[Path]:
+def _files(directory: Path, unreachable: list[str]) -> list[Path]:
     """Return the files of an anchor, oldest name first; a writer's unfinished temporary files have a leading dot."""
     try:
         return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
     except FileNotFoundError:
+        return []
+    except OSError as error:
+        unreachable.append(f"{DIRECTORY} {directory}: {error.strerror or error}")
         return []
 
 
@@ -94,8 +106,10 @@ def review_anchors(state: AnchoredState, trust: Trust, findings: Findings) -> li
     """Judge what the anchors hold, by itself."""
     for place in state.broken:
         findings.tampered("anchoring", f"an anchor holds what no anchor writes: {place}")
+    for place in state.conflicts:
+        findings.tampered("anchoring", f"an anchor remembers something else: {place}")
     for place in state.unreachable:
-        findings.skipped("anchoring", f"an anchor could not be asked: {place}")
+        findings.incomplete("anchoring", f"an anchor could not be asked, so nothing was held against it: {place}")
     found = [
         open_known(note, f"the anchored checkpoint {place}", trust, findings, check="anchoring")
         for place, note in state.notes.items()

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from spanledger_exporter.errors import DataError
+from spanledger_exporter.errors import DataError, StoreError
 from spanledger_exporter.store.columns import derive_tenant
 from spanledger_exporter.verify.source import (
     CheckpointRow,
@@ -36,11 +36,11 @@ class ExportSource:
 
     @classmethod
     def read(cls, path: Path) -> ExportSource:
-        """Read an export file. Raises DataError."""
+        """Read an export file. Raises DataError for what is in it, StoreError when it cannot be read at all."""
         try:
             return cls(path.read_bytes().split(b"\n"))
         except OSError as error:
-            raise DataError(f"expected a readable export at {path}, got: {error}") from error
+            raise StoreError(f"expected a readable export at {path}, got: {error}") from error
 
     def row_count(self) -> int:
         """Count the rows."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spanledger_exporter.config import Settings
-from spanledger_exporter.errors import ConfigurationError, SpoolError
+from spanledger_exporter.errors import ConfigurationError, ProofError, SpoolError, UsageError
 from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.note import COSIGNATURE_V1, parse_vkey
@@ -22,6 +22,25 @@ from spanledger_exporter.verify.spooled import SpooledChain
 from spanledger_exporter.verify.trust import KeyRange, Trust
 
 _PIN = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def pin_of(text: str | None) -> str | None:
+    """Return the SHA-256 to pin: `text` itself, or that of the trust root file it names. Raises ConfigurationError."""
+    if text is None or _PIN.fullmatch(text):
+        return text
+    try:
+        return verify_trust_roots([_read(Path(text))]).pin
+    except ProofError as error:
+        raise ConfigurationError(f"expected a trust root in {text}, got something else: {error}") from error
+
+
+def check_keys(keys: Sequence[str]) -> None:
+    """Raise UsageError for a key that is none: mistyped is not tampered with."""
+    for key in keys:
+        try:
+            parse_vkey(key)
+        except ProofError as error:
+            raise UsageError(f"expected a key after --key as `keys show` prints it, got {key!r}: {error}") from error
 
 
 def load_trust(settings: Settings, *, keys: Sequence[str] = (), trust_root: str | None = None) -> Trust:

@@ -47,14 +47,17 @@ def load_memory(path: Path, *, origins: Collection[str] | None) -> list[KnownChe
 
 
 def save_memory(path: Path, checkpoint: Checkpoint) -> None:
-    """Remember `checkpoint` as the newest of its log."""
+    """Remember `checkpoint` as the newest of its log. Raises ConfigurationError where that cannot be written."""
     known = {item.checkpoint.origin: item.checkpoint for item in load_memory(path, origins=None)}
     known[checkpoint.origin] = checkpoint
     told = {name: {"size": item.size, "root": b64encode(item.root).decode()} for name, item in known.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigurationError(f"expected to remember the checkpoint in {path}, got: {error}") from error
 
 
 def note_memory(path: Path, remembered: Collection[KnownCheckpoint], findings: Findings) -> None:

@@ -107,13 +107,15 @@ class AnchoredState:
     """What anchors hold, read from the anchors themselves and not from the store.
 
     `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0.
-    `held` has the sizes that each directory holds, by what receipts call it; `broken` is what does not parse.
+    `held` has the sizes that each directory holds, by what receipts call it; `broken` is what does not parse,
+    `conflicts` what an anchor says of somebody's hands on it, `unreachable` who could not be asked.
     """
 
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
     chains: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     held: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
     broken: Sequence[str] = ()
+    conflicts: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     has_registry: bool = False
 

@@ -1,8 +1,6 @@
 """Verify a spanledger evidence bundle (.zip) or rows export (.jsonl) with nothing but Python and `cryptography`.
 
-    python verify.py bundle.zip --trust-root SHA256        the digest of the trust root, from somebody you trust
-    python verify.py bundle.zip --key 'name+1a2b3c4d+AQ…'  or the key itself
-    python verify.py rows.jsonl                            rows alone: nothing in them is signed
+    python verify.py bundle.zip --trust-root SHA256     that digest, or a --key, comes from somebody you trust
 
 Exit status: 0 verified, 1 tampered, 2 incomplete or not anchored, 3 cannot verify. `--json` prints the whole verdict.
 Written from the format's document alone; shares no code with spanledger. The steps, under the same numbers in the code:
@@ -31,33 +29,29 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 CHECKS = ("integrity", "authenticity", "completeness", "anchoring", "time", "content", "columns", "coverage")
 WORDS = {"tampered": "tampered", "unverifiable": "unknown", "incomplete": "incomplete"}  # the worst kind decides
 EXIT_STATUS = {"verified": 0, "tampered": 1, "incomplete": 2, "unknown": 3}
 SCHEMA, FORMAT, NUMBER = "spanledger.event/1", "spanledger.evidence/1", "(0|[1-9][0-9]{0,18})"
-MAX_BYTES = 4 << 30  # unpacked; more is refused before it is unpacked
+MAX_BYTES, SHOWN, FOREVER = 4 << 30, 20, 1 << 64  # refused unread; places printed per check; beyond any log's size
+Malformed = ValueError  # bytes that are not as documented, signatures and proofs that do not hold: ends as a finding
 CLAIMS = {
     "the hashes of the rows, and the links between them, agree with each other": ("integrity", "time"),
-    "every text and document they refer to is the one that was recorded": ("integrity", "content"),
+    "every text and document they refer to is the one that was recorded": ("integrity", "content", "authenticity"),
     "they stand in a log whose state the pinned key signed": ("integrity", "authenticity", "coverage"),
     "the bundle is whole: nothing was removed from it or added since it was made": ("authenticity", "completeness"),
-    "receipts say that anchors took these checkpoints": ("anchoring", "authenticity"),
+    "receipts say that anchors took these checkpoints": ("anchoring", "authenticity", "coverage"),
 }
 NOT_PROVED = (
     "that nothing happened which never reached the instrumentation",
     "that rows younger than the last anchored checkpoint (10 s by default) were not changed before they were sealed",
     "that the operator did not write another history, if one party controls the signing key and every anchor",
     "that anchors still hold these checkpoints: ask each anchor in anchors.json for its copy and compare",
+    "that no key was revoked since: ask whoever gave you the trust root for the newest one",
 )
-
-
-class Malformed(ValueError):  # noqa: N818 - a verdict, not a crash: it always ends as a finding
-    """Bytes that do not have the documented form, or a signature or proof that does not hold."""
 
 
 class Findings:
@@ -66,6 +60,7 @@ class Findings:
     def __init__(self) -> None:
         self.found: dict[str, list[tuple[str, dict[str, Any]]]] = {check: [] for check in CHECKS}
         self.counts: dict[str, dict[str, int]] = {check: {} for check in CHECKS}
+        self.about: dict[str, Any] = {}  # what the manifest says of the bundle
 
     def add(self, kind: str, check: str, reason: str, row: Mapping[str, Any] | None = None) -> None:  # noqa: D102
         place = {"chain": row["chain"].hex(), "seq": row["seq"]} if row else {"chain": None, "seq": None}
@@ -76,13 +71,13 @@ class Findings:
         word = next((WORDS[kind] for kind in WORDS if any(kind in found for found in kinds.values())), "verified")
         checks: dict[str, Any] = {}
         for check, found in self.found.items():
-            failed = kinds[check] & {"tampered", "incomplete"}
-            status = "failed" if failed else "unknown" if found else "ok"
-            checks[check] = {"status": status, "counts": self.counts[check]}
-            checks[check]["failures"] = [place for kind, place in found if kind != "skipped"]
-            checks[check]["notes"] = [place["reason"] for kind, place in found if kind == "skipped"]
+            status = "failed" if kinds[check] & {"tampered", "incomplete"} else "unknown" if found else "ok"
+            places = [place for kind, place in found if kind != "skipped"]
+            notes = [place["reason"] for kind, place in found if kind == "skipped"]
+            checks[check] = {"status": status, "counts": self.counts[check], "failures": places, "notes": notes}
         proved = [claim for claim, needed in CLAIMS.items() if not any(self.found[check] for check in needed)]
-        return {"verdict": word, "checks": checks, "proved": proved, "residuals": list(NOT_PROVED)}
+        told = {"verdict": word, "about": self.about, "checks": checks}
+        return {**told, "proved": proved if self.counts["integrity"] else [], "residuals": list(NOT_PROVED)}
 
 
 def decode(text: str, what: str) -> bytes:
@@ -132,7 +127,7 @@ def verify_rows(lines: bytes, findings: Findings, *, whole: bool) -> list[dict[s
         if distinct.setdefault((row["chain"], row["seq"]), row)["row_hash"] != row["row_hash"]:
             findings.add("tampered", "integrity", "two rows claim this place in the chain", row)
     rows = list(distinct.values())
-    findings.counts["integrity"]["rows"] = len(rows)
+    findings.counts["integrity"] = {"rows": len(rows)} if rows else {}
     before: dict[str, Any] | None = None
     for row in rows:
         before = before if before and before["chain"] == row["chain"] else None
@@ -170,8 +165,7 @@ def verify_content(rows: list[dict[str, Any]], files: Mapping[str, bytes], findi
     findings.counts["content"]["contents"] = sum(name.startswith("content/") for name in files)
     for row in rows:
         for ref, content_class in references(row["envelope"]):
-            gone = index.get(ref, {}).get("state")
-            if gone in ("erased", "encrypted"):
+            if (gone := index.get(ref, {}).get("state")) in ("erased", "encrypted"):
                 findings.add("skipped", "content", f"content {ref} is {gone}", row)
             elif content_class != "withheld" and (ref not in index or f"content/{ref}" not in files):
                 findings.add("tampered", "content", f"content {ref} is missing", row)
@@ -179,8 +173,7 @@ def verify_content(rows: list[dict[str, Any]], files: Mapping[str, bytes], findi
 
 def parse_vkey(vkey: str) -> tuple[str, bytes, bytes]:
     """Return (name, key id, type byte and public key) of a C2SP verifier key."""
-    name, _, rest = str(vkey).strip().partition("+")
-    key_id, _, encoded = rest.partition("+")
+    name, key_id, encoded = (*str(vkey).strip().split("+", 2), "", "")[:3]
     key = decode(encoded, f"the key {vkey!r}")
     expected = sha256(key[1:] if key[:1] == b"\2" else name.encode() + b"\n" + key).digest()[:4]
     if not name or key_id != expected.hex() or key[:1] not in (b"\1", b"\2", b"\4"):
@@ -193,13 +186,12 @@ def check_signature(vkey: str, signature: bytes, text: bytes) -> None:
     name, _, key = parse_vkey(vkey)
     try:
         if key[0] == 2:
-            public = load_der_public_key(key[1:])
-            assert isinstance(public, EllipticCurvePublicKey)  # noqa: S101 - ends as a finding, like every exception
-            return public.verify(signature, text, ECDSA(SHA256()))
+            public = serialization.load_der_public_key(key[1:])
+            assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101 - ends as a finding, like every exception
+            return public.verify(signature, text, ec.ECDSA(hashes.SHA256()))
         if key[0] == 4:  # the time stands before the signature
-            text = b"cosignature/v1\ntime %d\n" % int.from_bytes(signature[:8], "big") + text
-            signature = signature[8:]
-        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, text)
+            text, signature = b"cosignature/v1\ntime %d\n" % int.from_bytes(signature[:8], "big") + text, signature[8:]
+        ed25519.Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, text)
     except (InvalidSignature, ValueError) as error:
         raise Malformed(f"the signature of {name} does not hold") from error
 
@@ -251,14 +243,12 @@ def verify_proof(row: Mapping[str, Any], proof: bytes) -> bytes:
     if lines[0] != "c2sp.org/tlog-proof@v1" or not index or not lines[1].startswith("extra "):
         raise Malformed("expected a tlog-proof with `extra` and `index`")
     extra, path = decode(lines[1][6:], "extra"), [decode(line, "a node") for line in lines[3:]]
-    length = int.from_bytes(extra[:4], "big")
-    entry, inner = extra[4 : 4 + length], extra[4 + length :]
-    nodes = [inner[start : start + 32] for start in range(0, len(inner), 32)]
+    end = 4 + int.from_bytes(extra[:4], "big")
+    entry, nodes = extra[4:end], [extra[start : start + 32] for start in range(end, len(extra), 32)]
     segment = json.loads(entry)
-    if any(len(node) != 32 for node in path + nodes) or not isinstance(segment, dict):
-        raise Malformed("the proof's nodes are not 32 bytes each")
-    if (segment.get("type"), segment.get("chain")) != ("segment", row["chain"].hex()):
-        raise Malformed("the proof's log entry is not a segment of this chain")
+    ours = isinstance(segment, dict) and (segment.get("type"), segment.get("chain")) == ("segment", row["chain"].hex())
+    if not ours or any(len(node) != 32 for node in path + nodes):
+        raise Malformed("the proof's log entry is not a segment of this chain, or its nodes are not 32 bytes each")
     place, size = row["seq"] - segment["first"], segment["last"] - segment["first"] + 1
     if root_from_path(sha256(b"\0" + row["row_hash"]).digest(), place, size, nodes).hex() != segment["root"]:
         raise Malformed("the row is not a leaf of its segment")
@@ -268,14 +258,11 @@ def verify_proof(row: Mapping[str, Any], proof: bytes) -> bytes:
     return note
 
 
-def follow_trust_root(files: Mapping[str, bytes], pin: str) -> list[tuple[str, int, int | None]]:
+def follow_trust_root(files: Mapping[str, bytes], pin: str) -> list[tuple[str, int, int]]:
     """Return (key, first size, last size); from the pinned version on, each must follow from the one before."""
     versions = [files[name] for name in sorted(files) if name.startswith("trust-root/")]
-    digests = [sha256(version).hexdigest() for version in versions]
-    if pin.lower() not in digests:
-        raise Malformed(f"no trust root in the bundle has the digest {pin}, only {digests}")
     signed: dict[str, Any] = {}
-    for document in map(json.loads, versions[digests.index(pin.lower()) :]):
+    for document in map(json.loads, versions[[sha256(version).hexdigest() for version in versions].index(pin) :]):
         older, signed = signed or document["signed"], document["signed"]
         canonical = json.dumps(signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         text = b"spanledger/trust-root/v1\0" + canonical.encode()
@@ -287,8 +274,8 @@ def follow_trust_root(files: Mapping[str, bytes], pin: str) -> list[tuple[str, i
                     good.add(vkey)
             if len(good) < authority["threshold"]:
                 raise Malformed("a trust root is not signed by enough root keys")
-    keys = [(key["vkey"], key["from_size"], key.get("until_size")) for key in signed["log_keys"]]
-    return keys + [(vkey, 0, None) for vkey in signed["witnesses"]]
+    keys = [(key["vkey"], key["from_size"], key.get("until_size", FOREVER)) for key in signed["log_keys"]]
+    return keys + [(vkey, 0, FOREVER) for vkey in signed["witnesses"] if parse_vkey(vkey)[2][:1] == b"\4"]
 
 
 def verify_manifest(files: Mapping[str, bytes], keys: list[str], findings: Findings) -> None:
@@ -296,25 +283,31 @@ def verify_manifest(files: Mapping[str, bytes], keys: list[str], findings: Findi
     manifest = json.loads(files.get("manifest.json", b"{}"))
     if manifest.get("format") != FORMAT:
         raise Malformed(f"expected a manifest of format {FORMAT}: is this a bundle, or one of a newer version?")
-    present = {name: sha256(files[name]).hexdigest() for name in files if not name.startswith("manifest.")}
-    for name in sorted(manifest["files"].keys() | present.keys()):
-        if manifest["files"].get(name) != present.get(name):
-            findings.add("tampered", "completeness", f"{name} is not what the manifest lists")
-    if "manifest.note" not in files:
-        findings.add("incomplete", "completeness", "the manifest is not signed: rows may have been left out of it")
-    elif keys:
-        digest = sha256(files["manifest.json"]).hexdigest()
-        if open_note(files["manifest.note"], keys) != f"spanledger evidence manifest v1\n{digest}\n".encode():
+    findings.about = {name: manifest[name] for name in ("scope", "origin", "created_at", "rows") if name in manifest}
+    present = {name: sha256(files[name]).hexdigest() for name in files.keys() - {"manifest.json", "manifest.note"}}
+    for name in sorted({name for name, _ in manifest["files"].items() ^ present.items()}):
+        findings.add("tampered", "completeness", f"{name} is not what the manifest lists")
+    text = f"spanledger evidence manifest v1\n{sha256(files['manifest.json']).hexdigest()}\n".encode()
+    try:
+        if "manifest.note" not in files:
+            findings.add("incomplete", "completeness", "the manifest is not signed: rows may have been left out of it")
+        elif keys and open_note(files["manifest.note"], keys) != text:
             findings.add("tampered", "completeness", "the manifest is not the one that was signed")
+    except Malformed as error:
+        findings.add("tampered", "completeness", f"manifest.note: {error}")
 
 
-def verify_bundle(files: Mapping[str, bytes], pins: list[str], trust_root: str | None, findings: Findings) -> None:
+def verify_bundle(files: Mapping[str, bytes], pins: list[str], trust_root: str, findings: Findings) -> None:
     """Take steps 1 to 7."""
-    keys: list[tuple[str, int, int | None]] = [(pin, 0, None) for pin in pins]
-    keys += follow_trust_root(files, trust_root) if trust_root else []
-    if not keys:
+    keys = [(pin, 0, FOREVER) for pin in pins]
+    if trust_root in {sha256(files[name]).hexdigest() for name in files if name.startswith("trust-root/")}:
+        keys += follow_trust_root(files, trust_root)
+    elif trust_root:
+        reason = f"no trust root in it has the digest {trust_root}: made under other keys than you pinned, or mistyped"
+        findings.add("unverifiable", "authenticity", reason)
+    elif not keys:
         findings.add("unverifiable", "authenticity", "no key was pinned: pass --trust-root or --key")
-    verify_manifest(files, [key for key, _, last in keys if last is None], findings)  # 1
+    verify_manifest(files, [key for key, _, last in keys if last == FOREVER], findings)  # 1
     rows = verify_rows(files.get("rows.jsonl", b""), findings, whole=False)  # 2, 3
     verify_content(rows, files, findings)  # 4
     sizes: dict[bytes, int] = {}
@@ -322,10 +315,7 @@ def verify_bundle(files: Mapping[str, bytes], pins: list[str], trust_root: str |
     for name in sorted(name for name in files if name.startswith("checkpoints/")):  # 5
         try:
             size, root = parse_checkpoint(open_note(files[name], None))
-            if keys:
-                open_note(
-                    files[name], [key for key, first, last in keys if first <= size and (last is None or size <= last)]
-                )
+            open_note(files[name], [key for key, first, last in keys if first <= size <= last] if keys else None)
             if roots.setdefault(size, root) != root:
                 findings.add("tampered", "integrity", f"{name} has another root than one of its size: a fork")
             sizes[files[name]] = size
@@ -337,10 +327,12 @@ def verify_bundle(files: Mapping[str, bytes], pins: list[str], trust_root: str |
         try:
             if proof is None:
                 findings.add("incomplete", "coverage", "the row has no proof: it was not sealed yet", row)
-            elif (size := sizes[verify_proof(row, proof)]) not in receipts:
-                findings.add("incomplete", "anchoring", f"no anchor took the row's checkpoint of size {size}", row)
+            elif (note := verify_proof(row, proof)) not in sizes:
+                findings.add("tampered", "authenticity", "its proof ends at a checkpoint without a good signature", row)
+            elif sizes[note] not in receipts:
+                findings.add("incomplete", "anchoring", f"no anchor took its checkpoint of size {sizes[note]}", row)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            findings.add("tampered", "integrity", f"the row's proof leads to no signed checkpoint: {error}", row)
+            findings.add("tampered", "integrity", f"the row's proof does not hold: {error}", row)
     for size in sorted(set(receipts) - set(sizes.values())):  # 7
         findings.add("tampered", "anchoring", f"a receipt is for size {size}, which has no signed checkpoint")
     findings.add("skipped", "columns", "a bundle has no typed columns")
@@ -354,33 +346,38 @@ def verify_file(path: Path, *, keys: Iterable[str] = (), trust_root: str | None 
             with zipfile.ZipFile(path) as bundle:
                 names = bundle.namelist()
                 if len(set(names)) != len(names) or sum(item.file_size for item in bundle.infolist()) > MAX_BYTES:
-                    findings.add("tampered", "completeness", "two files have one name, or the bundle is too large")
-                else:
-                    verify_bundle({name: bundle.read(name) for name in names}, list(keys), trust_root, findings)
+                    raise Malformed("two files have one name, or it is too large")  # noqa: TRY301 - told below
+                files = {name: bundle.read(name) for name in names}
+            verify_bundle(files, list(keys), (trust_root or "").lower(), findings)
         else:
             verify_rows(path.read_bytes(), findings, whole=True)
             findings.add("incomplete", "anchoring", "rows alone: nothing in this file is signed or anchored")
             for check in ("authenticity", "content", "columns"):
                 findings.add("skipped", check, "an export has none")
+        return findings.verdict()
     except OSError as error:
-        findings.add("unverifiable", "integrity", f"{path} cannot be read: {error}")
+        findings.add("unverifiable", "integrity", f"{path} cannot be read: {error.strerror or error}")
     except Exception as error:  # whatever bytes do to a parser is a verdict on the bytes
-        findings.add("tampered", "integrity", f"the file is damaged: {error!r}")
+        findings.add("tampered", "integrity", f"no whole bundle or export, it was damaged: {str(error)[:200]}")
+    for check in [check for check, found in findings.found.items() if not found]:  # nobody looked at it to the end
+        findings.add("skipped", check, "not checked")
     return findings.verdict()
 
 
 def render(verdict: Mapping[str, Any]) -> str:
     """Return the verdict in plain words."""
-    lines = [verdict["verdict"].upper(), ""]
+    lines = [verdict["verdict"].upper(), *(f"  {name:<13} {value}" for name, value in verdict["about"].items()), ""]
     for check, result in verdict["checks"].items():
         counts = ", ".join(f"{number} {name}" for name, number in result["counts"].items())
         lines.append(f"  {check:<13} {result['status']:<8} {counts}".rstrip())
-        for found in result["failures"]:
+        for found in result["failures"][:SHOWN]:
             place = f"chain {found['chain']} row {found['seq']}: " if found["chain"] else ""
             lines.append(f"      {place}{found['reason']}")
-        lines += [f"      {note}" for note in result["notes"]]
+        lines += [f"      … and {more:,} more: see --json"] if (more := len(result["failures"]) - SHOWN) > 0 else []
+        lines += [f"      {note}" for note in result["notes"][:SHOWN]]
     lines += ["", "proved:", *(f"  - {line}" for line in verdict["proved"] or ["nothing"])]
-    return "\n".join([*lines, "", "not proved:", *(f"  - {line}" for line in verdict["residuals"])])
+    lines += ["", "not proved:", *(f"  - {line}" for line in verdict["residuals"])]
+    return "\n".join(line if line.isprintable() else repr(line) for line in lines)  # no escapes from names in the file
 
 
 def main() -> int:
@@ -388,9 +385,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="a bundle (.zip) or an export (.jsonl)")
     parser.add_argument("--trust-root", metavar="SHA256", help="digest of the trust root to believe")
-    parser.add_argument("--key", metavar="VKEY", action="append", default=[], help="a key to believe")
+    parser.add_argument("--key", type=lambda text: (parse_vkey(text), text)[1], action="append", default=[])
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    arguments = parser.parse_args()
+    try:
+        arguments = parser.parse_args()
+    except SystemExit as end:  # argparse's own 2 would read as "incomplete"
+        return 3 if end.code else 0
     verdict = verify_file(arguments.file, keys=arguments.key, trust_root=arguments.trust_root)
     sys.stdout.write((json.dumps(verdict, indent=2) if arguments.json else render(verdict)) + "\n")
     return EXIT_STATUS[verdict["verdict"]]

@@ -101,10 +101,55 @@ def test_root_keys_go_to_officers_and_then_the_log_key_alone_changes_nothing(rin
     keys = [officer.verifier_key for officer in officers]
     ring.change_root_keys(keys, threshold=2, signers=officers)
     witness = make_key("audit.example/w1", algorithm=COSIGNATURE_V1).verifier_key
-    with pytest.raises(ProofError, match="expected trust root version 3 to be signed by 2 root keys"):
+    with pytest.raises(ConfigurationError, match="expected 2 root keys to sign the next trust root, got 0"):
         ring.change_witnesses([witness])
     ring.change_witnesses([witness], signers=officers)
     assert (ring.root.version, ring.root.witnesses, ring.root.threshold) == (3, (witness,), 2)
+
+
+def test_a_rotation_that_the_officers_have_not_signed_is_not_begun(ring: KeyRing) -> None:
+    """It was: the checkpoint by both keys was signed, the trust root could not be, and nothing was sealed any more."""
+    officers = [make_key(f"example.com/officer-{number}") for number in range(2)]
+    ring.change_root_keys([officer.verifier_key for officer in officers], threshold=2, signers=officers)
+    with pytest.raises(ConfigurationError, match=r"got 0; not at hand: example.com/officer-0 .* pass .* with --sign"):
+        ring.begin_rotation()
+    assert ring.pending_key() is None
+    ring.lend(officers)
+    new = ring.begin_rotation()
+    ring.finish_rotation(7)
+    assert (ring.root.current.key, ring.root.version) == (new, 3)
+    assert ring.revoke(ring.root.log_keys[0].key.key_id.hex(), reason="lost", until_size=7).root.version == 4
+
+
+def test_a_signing_key_is_no_witness_and_a_witness_key_no_root_key(ring: KeyRing) -> None:
+    """A witness under the log's kind of key could sign checkpoints in the eyes of a careless verifier."""
+    witness = make_key("audit.example/w1", algorithm=COSIGNATURE_V1)
+    with pytest.raises(ConfigurationError, match="expected a witness key"):
+        ring.change_witnesses([make_key("audit.example/w2").verifier_key])
+    with pytest.raises(ConfigurationError, match="expected a root key that signs notes"):
+        ring.change_root_keys([witness.verifier_key], threshold=1, signers=[witness])
+    with pytest.raises(ConfigurationError, match="expected a threshold from 1 to 1"):
+        ring.change_root_keys([make_key("a").verifier_key] * 1, threshold=2, signers=[])
+    assert ring.root.version == 1
+
+
+def test_a_revocation_says_why_and_down_to_where(ring: KeyRing) -> None:
+    """An empty reason or a negative size is a slip."""
+    first = ring.root.current.key.key_id.hex()
+    ring.begin_rotation()
+    ring.finish_rotation(40)
+    with pytest.raises(ConfigurationError, match="expected a reason"):
+        ring.revoke(first, reason=" ", until_size=1)
+    with pytest.raises(ConfigurationError, match="0 or more, got -3"):
+        ring.revoke(first, reason="lost", until_size=-3)
+
+
+def test_a_damaged_trust_root_is_named_with_what_to_do(ring: KeyRing) -> None:
+    """Half a file: the directory has to come back from its backup."""
+    (path,) = (ring.directory / "trust-root").iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigurationError, match=r"trust-root, got: .* restore the directory"):
+        _ = ring.root
 
 
 def test_a_missing_private_key_is_named(ring: KeyRing) -> None:
@@ -129,6 +174,8 @@ def test_a_key_file_round_trips_and_is_never_overwritten(tmp_path: Path) -> None
     assert read_key_file(path).verifier_key == signer.verifier_key
     with pytest.raises(ConfigurationError, match="never overwritten"):
         write_key_file(path, signer)
+    with pytest.raises(ConfigurationError, match="expected to write the key file"):
+        write_key_file(path / "below a file", signer)
 
 
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from sealing import Bench
 from spanledger_exporter.cli import main
 from spanledger_exporter.config import load_settings
+from spanledger_exporter.keys.key_file import make_key, write_key_file
+from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.ledger.note import parse_vkey
 from spanledger_exporter.seal.follow import follow
 from spanledger_exporter.seal.sealer import SealReport
@@ -154,6 +156,35 @@ def test_keys_new_makes_officers_keys_and_trust_hands_over_to_them(
     assert main(["keys", "trust", *handed, "--threshold", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trust_root"]["threshold"] == 2
     assert main(["keys", "new", "--out", str(tmp_path / "x.key")]) == 78
+    assert main(["keys", "new", "--out", str(tmp_path / "x.key"), "--name", "with space"]) == 78
+    assert [main(["keys", "trust", "--threshold", "2"]), main(["keys", "trust", "--root-key", "garbage"])] == [64, 78]
+
+
+def test_officers_sign_a_rotation_and_sealing_goes_on_without_them(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before anything is done, and finished with --sign; a cut-off one does not stop the sealer."""
+    path = str(tmp_path / "officer.key")
+    assert main(["keys", "new"]) == 0
+    assert main(["keys", "new", "--out", path, "--name", "example.com/officer", "--json"]) == 0
+    vkey = json.loads(capsys.readouterr().out.splitlines()[-1])["vkey"]
+    assert main(["keys", "trust", "--root-key", vkey, "--sign", path]) == 0
+    assert main(["keys", "rotate"]) == 78
+    assert "--sign" in capsys.readouterr().err
+    assert not (shipped / "keys" / "rotation").exists()
+    new = make_key(load_ring().origin)  # as a rotation that died before its trust root left it
+    write_key_file(shipped / "keys" / f"{new.verifier_key.key_id.hex()}.key", new)
+    (shipped / "keys" / "rotation").write_text(new.verifier_key.vkey)
+    assert main(["seal"]) == 0
+    assert "`spanledger keys rotate --sign FILE` finishes it" in capsys.readouterr().err
+    assert main(["keys", "rotate", "--sign", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["vkey"] == new.verifier_key.vkey
+    assert main(["verify"]) == 0
+
+
+def load_ring() -> KeyRing:
+    """Return the key ring that the commands use."""
+    return open_key_ring(load_settings(), make=False)
 
 
 def test_follow_seals_what_comes_and_beats_when_nothing_does(directory: Path) -> None:

@@ -1,0 +1,99 @@
+"""Anchors that cannot be read, or that report somebody's hands on them: never `verified`, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from attacks.attacked_store import command, make_base
+from sealed_ledgers import SealedLedger
+from spanledger_exporter.anchors.anchor import (
+    Anchor,
+    AnchorConflictError,
+    AnchorError,
+    ChainOpening,
+    Submission,
+)
+from spanledger_exporter.anchors.directory import DirectoryAnchor
+from spanledger_exporter.verify.anchored import read_anchors
+from spanledger_exporter.verify.source import AnchoredState
+from spanledger_exporter.verify.verdict import Verdict
+
+
+class Bucket:
+    """An archive elsewhere that answers every question with an error."""
+
+    kind = "s3"
+    target = "s3://ledger/audit"
+
+    def __init__(self, error: AnchorError) -> None:
+        self._error = error
+
+    def publish(self, submission: Submission) -> str:
+        raise self._error
+
+    def newest(self) -> str | None:
+        raise self._error
+
+    def register_chain(self, opening: ChainOpening) -> None:
+        raise self._error
+
+    def chains(self) -> Mapping[bytes, ChainOpening | None]:
+        raise self._error
+
+
+def judged_with(anchor: Anchor) -> Verdict:
+    """Judge a good ledger whose directory anchor agrees, with a second anchor."""
+    ledger = SealedLedger.tell()
+    good = AnchoredState(
+        ledger.anchored, ledger.registry, {"anchors": frozenset(map(int, ledger.anchored))}, has_registry=True
+    )
+    told = read_anchors([anchor])
+    return ledger.verdict(anchored=replace(good, conflicts=told.conflicts, unreachable=told.unreachable))
+
+
+def test_a_bucket_out_of_reach_leaves_the_verdict_incomplete() -> None:
+    """It may be the one that remembers another history; the directory's word alone is not `verified`."""
+    verdict = judged_with(Bucket(AnchorError("expected s3://ledger/audit to list its checkpoints, got a timeout")))
+    assert (verdict.word, verdict.exit_status) == ("incomplete", 2)
+    assert "could not be asked" in verdict.checks["anchoring"].findings[0].reason
+
+
+def test_a_bucket_with_a_delete_marker_is_tampered_with() -> None:
+    """Somebody tried to remove a checkpoint: evidence, not an outage."""
+    verdict = judged_with(Bucket(AnchorConflictError("expected no delete marker, got one on checkpoints/7")))
+    assert (verdict.word, verdict.exit_status) == ("tampered", 1)
+    assert "delete marker" in verdict.checks["anchoring"].findings[0].reason
+
+
+@pytest.mark.parametrize("name", ["", "checkpoints", "chains"])
+def test_a_file_where_an_anchor_directory_should_be_is_said_and_no_traceback(name: str, tmp_path: Path) -> None:
+    """A wrong path in SPANLEDGER_ANCHORS."""
+    place = tmp_path / "anchor" / name if name else tmp_path / "anchor"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("not a directory")
+    anchor = DirectoryAnchor(tmp_path / "anchor")
+    verdict = judged_with(anchor)
+    assert verdict.word == "incomplete"
+    assert "Not a directory" in verdict.checks["anchoring"].findings[0].reason
+    with pytest.raises(AnchorError, match="expected to write"):
+        _fill(anchor)
+
+
+def _fill(anchor: DirectoryAnchor) -> None:
+    anchor.register_chain(ChainOpening(bytes(16), bytes(32), 0))
+    anchor.publish(Submission(1, "log\n1\nroot\n\n— log c2ln\n", lambda _: ()))
+
+
+def test_commands_go_on_with_such_an_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify, monitor and seal each say it with their own status."""
+    base = make_base(tmp_path / "base")
+    (tmp_path / "file").write_text("not a directory")
+    monkeypatch.setenv("SPANLEDGER_ANCHORS", f"directory,directory:{tmp_path / 'file'}")
+    memory = str(tmp_path / "memory.json")
+    assert command(base, "verify")[0] == 2
+    assert command(base, "monitor", "--once", "--memory", memory)[0] == 2
+    assert command(base, "seal")[0] == 2
