@@ -3,7 +3,8 @@
 Rules
 - A wrong value is one `ConfigurationError` that names the variable, the value and the accepted ones.
 - A name that is nearly one of ours is one warning: a misspelled `SPANLEDGER_DURABILITY` must not pass unnoticed. Other
-  names are left alone, because Kubernetes sets variables that begin with the name of a service.
+  variables are left alone, because Kubernetes sets some that begin with the name of a service; in the file, which is
+  ours alone, every unknown key is warned of.
 - Reading settings touches no network and makes no directory.
 - `spanledger.toml` is looked up in the working directory; its keys are the variables' names, in lower case, without
   the prefix: `store = "chdb://"`.
@@ -18,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import cast
 
 from spanledger_exporter.errors import ConfigurationError
 from spanledger_exporter.redact.rules import Rule, parse_rules
@@ -82,7 +84,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
     Raises ConfigurationError for a wrong value or an unreadable file.
     """
     values = _Values(os.environ if environ is None else environ, working_directory or Path.cwd())
-    directory = (values.working_directory / values.text("DIR", ".spanledger")).expanduser().resolve()
+    directory = values.place("DIR", ".spanledger")
     settings = Settings(
         directory=directory,
         store_url=_store_url(values, directory),
@@ -104,24 +106,36 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
     return settings
 
 
+def is_closed(environ: Mapping[str, str] | None = None, *, working_directory: Path | None = None) -> bool:
+    """Say whether calls are to be refused that cannot be recorded, also when another setting is wrong."""
+    environ = os.environ if environ is None else environ
+    try:
+        told = _Values(environ, working_directory or Path.cwd()).text("ON_FAILURE", "")
+    except ConfigurationError:  # the file cannot be read; the environment can
+        told = environ.get(f"{PREFIX}ON_FAILURE", "")
+    return told.strip().lower() == "closed"
+
+
 def _warn_of_misspelled(values: _Values) -> None:
-    variables = (name.removeprefix(PREFIX) for name in values.environ if name.startswith(PREFIX))
-    keys = (name.upper() for name in values.file if name != "redact")
-    for where, names in (("the environment", variables), (FILE_NAME, keys)):
-        for name, meant in _misspelled(names, values.asked):
-            if name not in _warned:
-                _warned.add(name)
-                _log.warning(
-                    "spanledger: expected a setting that exists, got %s%s in %s, which does nothing; "
-                    "perhaps %s%s is meant", PREFIX, name, where, PREFIX, meant,
-                )  # fmt: skip
+    variables = [name.removeprefix(PREFIX) for name in values.environ if name.startswith(PREFIX)]
+    for name, meant in _unknown(variables, values.asked | _OF_THE_INSTRUMENTATION):
+        if meant:
+            _warn_once(f"got {PREFIX}{name} in the environment, which does nothing; perhaps {PREFIX}{meant} is meant")
+    for name, meant in _unknown(values.file.keys() - {"redact"}, {name.lower() for name in values.asked}):
+        hint = f"; perhaps {meant} is meant" if meant else ""
+        _warn_once(f"got {name} in {FILE_NAME}, which does nothing{hint}")
 
 
-def _misspelled(names: Iterable[str], known: set[str]) -> list[tuple[str, str]]:
-    """Return each name that is none of ours but nearly one, and that one."""
-    known = known | _OF_THE_INSTRUMENTATION
+def _warn_once(finding: str) -> None:
+    if finding not in _warned:
+        _warned.add(finding)
+        _log.warning("spanledger: expected a setting that exists, %s", finding)
+
+
+def _unknown(names: Iterable[str], known: set[str]) -> list[tuple[str, str]]:
+    """Return each name that is none of ours, and the one of ours that it nearly is, if any."""
     close = [(name, get_close_matches(name, known, n=1, cutoff=_ALIKE)) for name in names if name not in known]
-    return [(name, found[0]) for name, found in close if found]
+    return [(name, found[0] if found else "") for name, found in close]
 
 
 class _Values:
@@ -136,7 +150,22 @@ class _Values:
     def text(self, name: str, default: str) -> str:
         self.asked.add(name)
         value = self.environ.get(PREFIX + name, "").strip()
-        return value or str(self.file.get(name.lower(), default))
+        return value or self._of_file(name.lower(), default)
+
+    def _of_file(self, key: str, default: str) -> str:
+        found = self.file.get(key, default)
+        told = cast("list[object]", found) if isinstance(found, list) else [found]
+        if not all(isinstance(one, str) or type(one) is int for one in told):
+            raise ConfigurationError(f"expected {key} in {FILE_NAME} to be a text or a number, got {found!r}")
+        return ",".join(map(str, told))
+
+    def place(self, name: str, default: str) -> Path:
+        """Return an absolute path; `~` is the user's home."""
+        value = self.text(name, default)
+        try:
+            return (self.working_directory / Path(value).expanduser()).resolve()
+        except (OSError, RuntimeError) as error:  # a home that nobody has, links in a circle
+            raise ConfigurationError(f"expected {PREFIX}{name} to name a directory, got {value!r}: {error}") from error
 
     def size(self, name: str, default: int) -> int:
         value = self.text(name, str(default))

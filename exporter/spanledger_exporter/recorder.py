@@ -12,6 +12,7 @@ Rules
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -76,12 +77,12 @@ class Recorder:
         self.service = dict(service or {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"})
         self._on_begin = on_begin
         self._opening = Opening(role=role, facts=dict(facts or {}))
-        self._rotate_bytes = rotate_bytes
         self._clock = clock
         self._random_bytes = random_bytes
         self._chain: Chain | None = None
         self._losses = _Losses()
         self._quota = SpoolQuota.of(settings)
+        self._rotate_bytes = self._quota.file_bytes(rotate_bytes)
         self._is_limited = settings.spool_quota_bytes > 0
         self._is_durable = settings.durability == "power"
         self._retry_at_s = 0.0
@@ -185,7 +186,7 @@ class Recorder:
         try:
             chain = self._chain or self._open_chain()
             if self._is_limited:
-                self._quota.admit()
+                self._admit(chain)
             if self._losses.events:
                 self._report_losses(chain)
             head = chain.writer.end.mark
@@ -199,8 +200,15 @@ class Recorder:
                 raise
         except Exception as cause:  # whatever it is, a row is missing now, and that must be known
             error = self._refusal(cause)
-            self._losses.add(str(event_type), str(error), self._clock())
+            self._losses.add(str(event_type), error, self._clock())
             raise error from cause
+
+    def _admit(self, chain: Chain) -> None:
+        """Wait for room in the spool, or raise SpoolFullError; the file at hand must not be what takes it up."""
+        if not self._quota.is_below():
+            with contextlib.suppress(OSError):  # the disk is full too: then only other files can make room
+                chain.writer.leave_file()
+            self._quota.admit()
 
     def _guarded(self, step: Callable[[], _Result]) -> _Result:
         try:
@@ -282,18 +290,43 @@ class Recorder:
         self._exclusively(self._close_chain)
 
     def _close_chain(self) -> None:
-        chain, self._chain = self._chain, None
+        chain = self._chain or self._chain_for_losses()
+        self._chain = None
         if chain is None:
             return
         try:
+            if self._losses.events:
+                self._report_losses(chain)
             filled = self._fill({"event_type": "chain.close"})
             chain.append(_encoded(filled), (), tenant=filled["tenant"])
             if self._is_durable:
                 chain.writer.sync()
         except OSError as error:
             _log.warning("spanledger: chain %s ends without chain.close: %s", chain.chain_id.hex(), error)
+            self._say_unreported()
         self._opening = self._opening.after(chain.head.row, relation="restart")
         chain.writer.close()
+
+    def _chain_for_losses(self) -> Chain | None:
+        """Begin a chain for the `loss` row of a process that could never begin one; None where nothing was lost."""
+        if not self._losses.events:
+            return None
+        self._retry_at_s = 0.0
+        try:
+            return self._open_chain()
+        except (OSError, SpoolFullError):
+            self._say_unreported()
+            return None
+
+    def _say_unreported(self) -> None:
+        """Say in the log what no row will say: the process ends before the spool can be written."""
+        if self._losses.events:
+            _log.error(
+                "spanledger: the ledger does not say that %d rows are missing (%s): the spool could not be written "
+                "until this process let go of it",
+                self._losses.events,
+                ", ".join(f"{count} {kind}" for kind, count in self._losses.by_type.items()),
+            )
 
     def forget_parent(self) -> None:
         """Let go of the parent's chain; runs in a forked child, whose next row begins a chain of its own."""
@@ -303,6 +336,12 @@ class Recorder:
         if chain is not None:
             self._opening = self._opening.after(chain.head.row, relation="fork")
             chain.writer.abandon()
+
+
+_GAP: Final = "spanledger: the audit trail has a gap from now on: %s"
+_CALLS_REFUSED: Final = (
+    "spanledger: no row can be written, so calls are refused from now on; one under way will have no end: %s"
+)
 
 
 class _Losses:
@@ -315,10 +354,11 @@ class _Losses:
         self.since_ns = 0
         self.until_ns = 0
 
-    def add(self, event_type: str, reason: str, now_ns: int) -> None:
+    def add(self, event_type: str, error: RecordError, now_ns: int) -> None:
+        reason = str(error)
         if self.events == 0:
             self.since_ns = now_ns
-            _log.error("spanledger: the audit trail has a gap from now on: %s", reason)
+            _log.error(_CALLS_REFUSED if error.refuses_call else _GAP, reason)
         self.events += 1
         self.until_ns = now_ns
         self.by_type[event_type] = self.by_type.get(event_type, 0) + 1

@@ -26,7 +26,7 @@ from typing import Any, Self, TypeVar
 from opentelemetry import baggage
 from opentelemetry.context import Context, attach, detach, get_current
 
-from spanledger.decorated import decorated
+from spanledger.decorated import decorated, refuse_bare
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.context import BUSINESS_CONTEXT_KEY, MAX_BAGGAGE_CHARACTERS, PROPAGATED
 
@@ -37,6 +37,7 @@ class BusinessContext:
     """A block in which some values hold: a context manager (usable once at a time) and a decorator (any number)."""
 
     def __init__(self, values: Mapping[str, Any], *, propagate: bool = True) -> None:
+        refuse_bare(next(iter(values.values()), None))
         self._values = {key: value for key, value in values.items() if value is not None}
         self._propagate = propagate
         self._token: Token[Context] | None = None

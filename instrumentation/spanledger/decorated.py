@@ -39,6 +39,13 @@ class Block(Protocol):
         ...
 
 
+def refuse_bare(name: object) -> None:
+    """Raise TypeError when a decorator was used without its name: the function would take its place and never run."""
+    if callable(name):
+        told = getattr(name, "__qualname__", repr(name))
+        raise TypeError(f'expected a name, got {told}: write @tool("…") with a name, not the bare decorator')
+
+
 MakeBlock = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Block]
 
 

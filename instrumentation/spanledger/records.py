@@ -24,7 +24,7 @@ from typing import Any, Self, TypeVar
 
 from opentelemetry.trace import SpanKind, get_current_span
 
-from spanledger.decorated import decorated
+from spanledger.decorated import decorated, refuse_bare
 from spanledger.event_span import EventSpan, json_value
 from spanledger.steps import arguments_of
 from spanledger_semconv import attributes as keys
@@ -278,6 +278,7 @@ def external_action(
     details: Any = None,
 ) -> ExternalAction:
     """Record something done in the world; `subject` is the event that caused it, `details` is what is sent."""
+    refuse_bare(name)
     attributes = {
         keys.SPANLEDGER_EVENT_TYPE: "external_action",
         keys.SPANLEDGER_PARENT_EVENT_ID: subject,

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from spanledger.business_context import BusinessContext
-from spanledger.decorated import decorated
+from spanledger.decorated import decorated, refuse_bare
 from spanledger.event_span import EventSpan, json_value
 from spanledger.invocation.deferred import Deferred
 from spanledger_semconv import attributes as keys
@@ -137,6 +137,7 @@ def tool(
     arguments: Any = None,
 ) -> Step:
     """Record a tool call: what it was called with, what it gave back, which version of it."""
+    refuse_bare(name)
     attributes = {
         keys.GEN_AI_TOOL_NAME: name,
         keys.GEN_AI_TOOL_TYPE: "function",
@@ -161,6 +162,7 @@ def retrieval(
     index: str, *, version: str | None = None, digest: str | None = None, top_k: int | None = None, query: Any = None
 ) -> Step:
     """Record a retrieval: the query, the documents found, which version of which index."""
+    refuse_bare(index)
     attributes = {
         keys.GEN_AI_DATA_SOURCE_ID: index,
         keys.GEN_AI_RETRIEVAL_TOP_K: top_k,
@@ -187,6 +189,7 @@ def agent(
     input: Any = None,  # noqa: A002
 ) -> Step:
     """Record an agent's run; the calls inside have this agent as their actor."""
+    refuse_bare(name)
     attributes = {
         keys.GEN_AI_AGENT_NAME: name,
         keys.GEN_AI_AGENT_ID: id,
@@ -199,6 +202,7 @@ def agent(
 
 def workflow(name: str, *, version: str | None = None, id: str | None = None, input: Any = None) -> Step:  # noqa: A002
     """Record a workflow's run; the calls inside carry its id and version."""
+    refuse_bare(name)
     attributes = {keys.GEN_AI_WORKFLOW_NAME: name}
     inside = BusinessContext({keys.SPANLEDGER_WORKFLOW_ID: id or name, keys.SPANLEDGER_WORKFLOW_VERSION: version})
     return _conversation(f"invoke_workflow {name}", "invoke_workflow", attributes, given=input, inside=inside)

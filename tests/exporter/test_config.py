@@ -7,6 +7,7 @@ import pytest
 
 from spanledger_exporter import config
 from spanledger_exporter.config import load_settings
+from spanledger_exporter.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +34,46 @@ def test_a_misspelled_key_of_the_file_is_one_warning(tmp_path: Path, caplog: pyt
     (tmp_path / "spanledger.toml").write_text('tennant = "acme"\nredact = []\n', encoding="utf-8")
     with caplog.at_level(logging.WARNING):
         load_settings({}, working_directory=tmp_path)
-    assert "perhaps SPANLEDGER_TENANT is meant" in caplog.text
+    assert "got tennant in spanledger.toml, which does nothing; perhaps tenant is meant" in caplog.text
     assert len(caplog.records) == 1
+
+
+def test_an_unknown_key_of_the_file_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The file is ours alone: a key that does nothing was meant to do something."""
+    (tmp_path / "spanledger.toml").write_text('directory = "/audit"\n[limits]\nquota = 1\n', encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        load_settings({}, working_directory=tmp_path)
+    assert sorted(record.getMessage().partition("got ")[2] for record in caplog.records) == [
+        "directory in spanledger.toml, which does nothing",
+        "limits in spanledger.toml, which does nothing",
+    ]
+
+
+def test_a_list_in_the_file_is_a_list(tmp_path: Path) -> None:
+    """As in the environment, where its parts stand behind commas."""
+    (tmp_path / "spanledger.toml").write_text('clear_attributes = ["app.one", "app.two"]\n', encoding="utf-8")
+    assert load_settings({}, working_directory=tmp_path).clear_attributes == ("app.one", "app.two")
+
+
+@pytest.mark.parametrize("line", ["dir = true", "tenant = 1.5", 'content = {level = "full"}', "dir = [[1]]"])
+def test_a_value_of_the_file_that_is_no_text_is_refused(line: str, tmp_path: Path) -> None:
+    """It is not taken for the text that Python would print for it."""
+    (tmp_path / "spanledger.toml").write_text(line, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"expected {line.partition(' ')[0]} in spanledger.toml to be a text"):
+        load_settings({}, working_directory=tmp_path)
+
+
+def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no shell has expanded it: in a unit file, a compose file, `spanledger.toml`."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = load_settings({"SPANLEDGER_DIR": "~/audit"}, working_directory=tmp_path)
+    assert settings.directory == tmp_path / "home" / "audit"
+
+
+def test_a_home_that_nobody_has_is_wrong_configuration(tmp_path: Path) -> None:
+    """One clear line that names the variable and the value."""
+    with pytest.raises(ConfigurationError, match="SPANLEDGER_DIR to name a directory, got '~nobody-at-all/x'"):
+        load_settings({"SPANLEDGER_DIR": "~nobody-at-all/x"}, working_directory=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from spanledger import retrieval, tool
+from spanledger import agent, case, external_action, policy, retrieval, tool, workflow
 
 
 def rows(ledger: Any) -> list[dict[str, Any]]:
@@ -243,3 +243,14 @@ def test_what_a_function_does_to_its_arguments_afterwards_is_not_recorded(ledger
     search(["refunds"])
     (row,) = rows(ledger)
     assert json.loads(ledger.text(row["input"][0]))["content"] == ["refunds"]
+
+
+@pytest.mark.parametrize("word", [tool, retrieval, agent, workflow, external_action, case, policy])
+def test_a_decorator_without_its_name_is_refused_when_it_is_applied(word: Any) -> None:
+    """`@tool` without brackets would take the function for a name, and calling it would run nothing, in silence."""
+
+    def refund(amount: int) -> int:
+        return amount
+
+    with pytest.raises(TypeError, match=r"expected a name, got .*refund: write @tool"):
+        word(refund)

@@ -4,7 +4,8 @@ Each command is a module `spanledger_exporter.cli.<name>_command` with two funct
 `add_arguments(parser: argparse.ArgumentParser) -> None` and `run(arguments: argparse.Namespace) -> int`.
 Only the named command's module is imported, so that `spanledger --help` stays fast.
 Data goes to stdout, talk to stderr. Exit status: 0 done · 1-3 the command's own verdict · 64 wrong usage ·
-69 the store or a service is unavailable · 78 wrong configuration. Wrong usage never looks like a verdict.
+69 the store or a service is unavailable, or a file cannot be read or written · 70 a mistake of ours · 78 wrong
+configuration. Neither wrong usage nor a mistake ever looks like a verdict.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -23,6 +26,7 @@ from spanledger_exporter.errors import ConfigurationError, SpanledgerError, Usag
 
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
+EXIT_SOFTWARE = 70
 EXIT_CONFIGURATION = 78
 
 COMMANDS = {
@@ -68,6 +72,7 @@ class CommandParser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         _door().print_help()
         return 0
@@ -86,6 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     module.add_arguments(parser)
     return _run(module.run, parser.parse_args(arguments[1:]))
+
+
+def _prepare_streams() -> None:
+    """Let every text be printed: nothing into a closed stream, escapes for what an ASCII one cannot show."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the whole process
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as above
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def available_commands() -> dict[str, str]:
@@ -130,8 +144,14 @@ def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        advice = "check the path, its permissions and the disk's free space (`spanledger doctor` looks at them)"
+        return _say(f"{error}: {advice}", EXIT_UNAVAILABLE)
+    except Exception:  # Python's own status for it is 1, which is the verdict "tampered"
+        traceback.print_exc()
+        return _say("this is a mistake of ours, not a verdict: please report it with the lines above", EXIT_SOFTWARE)
 
 
-def _say(error: Exception, status: int) -> int:
+def _say(error: Exception | str, status: int) -> int:
     print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
     return status

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.encoding import Record, csv_cell, format_json, write_csv, write_parquet
-from spanledger_exporter.read.figures import format_time
+from spanledger_exporter.read.figures import format_time, format_visible
 
 FORMATS = ("table", "json", "csv", "parquet")
 
@@ -138,7 +138,7 @@ def _table_cell(value: Any, *, utc: bool) -> str:
         return ""
     if isinstance(value, datetime):
         return format_time(value, utc=utc)
-    return " ".join(str(csv_cell(value)).split())
+    return format_visible(" ".join(str(csv_cell(value)).split()))
 
 
 def cut(line: str) -> str:

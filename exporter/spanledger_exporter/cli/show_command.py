@@ -15,6 +15,7 @@ from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
 from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.figures import format_visible
 from spanledger_exporter.read.finding import find_event, find_row
 from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.read.waterfall import WaterfallOptions, format_waterfall, plain
@@ -82,4 +83,4 @@ def _place(event: Event) -> str:
 
 
 def _envelope(envelope: Mapping[str, Any]) -> str:
-    return "envelope\n" + format_json(envelope).decode()
+    return "envelope\n" + format_visible(format_json(envelope).decode())  # escapes that JSON reads as the same text

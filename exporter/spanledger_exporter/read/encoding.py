@@ -3,6 +3,8 @@
 Rules
 - Times are UTC in ISO 8601, bytes are lower-case hex, decimals are exact, nothing is cut.
 - In CSV and Parquet a nested value is its JSON text.
+- In CSV a text that a spreadsheet would take for a formula has an apostrophe before it: what somebody typed into a
+  prompt must not run on the desk of whoever reads about it. JSON and Parquet have every text as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import orjson
 from spanledger_exporter.errors import UsageError
 
 Record = Mapping[str, Any]
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet evaluate a cell, directly or behind white space that it drops."""
 
 
 def format_json(value: Any) -> bytes:
@@ -52,7 +56,7 @@ def write_csv(records: Iterable[Record], out: BinaryIO) -> None:
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow(names)
-    writer.writerows([csv_cell(row.get(name)) for name in names] for row in rows)
+    writer.writerows([spreadsheet_cell(row.get(name)) for name in names] for row in rows)
     text.detach()
 
 
@@ -64,6 +68,13 @@ def csv_cell(value: Any) -> Any:
         return format(value, "f")
     plain = jsonable(value)
     return orjson.dumps(plain).decode() if isinstance(plain, (dict, list)) else plain
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Return what a cell of a CSV file holds; see the module's rule about formulas. Numbers stay numbers."""
+    cell = csv_cell(value)
+    is_formula = isinstance(value, str) and value.startswith(FORMULA_STARTS)
+    return f"'{cell}" if is_formula else cell
 
 
 def write_parquet(records: Sequence[Record], out: BinaryIO) -> None:

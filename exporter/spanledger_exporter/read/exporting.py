@@ -20,7 +20,7 @@ import orjson
 
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.read.criteria import Conditions, Criteria
-from spanledger_exporter.read.encoding import csv_cell, import_parquet
+from spanledger_exporter.read.encoding import import_parquet, spreadsheet_cell
 from spanledger_exporter.store.columns import COLUMNS
 from spanledger_exporter.store.connection import Store
 
@@ -84,7 +84,7 @@ def _write_csv(blocks: Iterator[list[Row]], out: BinaryIO, advance: Advance) -> 
     writer = csv.writer(text)
     writer.writerow((*FIELDS, "tenant", *_TYPED))
     for block in blocks:
-        writer.writerows([csv_cell(value) for value in row] for row in block)
+        writer.writerows([spreadsheet_cell(value) for value in row] for row in block)
         total += len(block)
         advance(len(block))
     text.detach()

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and what turns the direction of text around."""
+
+
+def format_visible(text: str) -> str:
+    r"""Return recorded text for a terminal: what would move, hide or turn other text around reads `\u001b`."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def format_time(moment: datetime, *, utc: bool) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from spanledger_exporter.anchors.configured import open_anchors, weakness
@@ -124,7 +125,10 @@ def _instrumentors() -> Check:
 def _directory(settings: Settings) -> Check:
     place = settings.directory
     if not place.exists():
-        return Check("directory", "attention", f"{place} does not exist yet", "it is made by the first recorded call")
+        return _absent_directory(place)
+    if not place.is_dir():
+        advice = "move it away, or set SPANLEDGER_DIR to another place: nothing is recorded"
+        return Check("directory", "problem", f"{place} is not a directory", advice)
     if not os.access(place, os.W_OK | os.X_OK):
         return Check(
             "directory", "problem", f"{place} cannot be written", "give this user write access: nothing is recorded"
@@ -134,6 +138,14 @@ def _directory(settings: Settings) -> Check:
     status: Status = "ok" if free > 1 << 30 else "problem"
     advice = "" if status == "ok" else "make room: recording stops when the disk is full"
     return Check("directory", status, f"{place}, {free / 1e9:,.1f} GB free", advice, {"free_bytes": free})
+
+
+def _absent_directory(place: Path) -> Check:
+    parent = next(one for one in place.parents if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        advice = f"give this user write access to {parent}, or set SPANLEDGER_DIR to another place: nothing is recorded"
+        return Check("directory", "problem", f"{place} does not exist and cannot be made", advice)
+    return Check("directory", "attention", f"{place} does not exist yet", "it is made by the first recorded call")
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from typing import Final
 from spanledger_exporter.read.contents import ReadableContent
 from spanledger_exporter.read.event import Event, depths, moment
 from spanledger_exporter.read.facts import facts
-from spanledger_exporter.read.figures import format_clock, format_duration, format_money, format_time
+from spanledger_exporter.read.figures import format_clock, format_duration, format_money, format_time, format_visible
 
 BAR: Final = 24
 NAME: Final = 40
@@ -51,17 +51,17 @@ class WaterfallOptions:
 def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOptions) -> str:
     """Return the timeline of `events`, which stand in causal order."""
     if not events:
-        return f"{title}: nothing found\n"
+        return f"{format_visible(title)}: nothing found\n"
     deep = depths(events)
     first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
-    lines = [options.style(f"{title} · {summary(events, utc=options.utc)}", "bold"), ""]
+    lines = [options.style(f"{format_visible(title)} · {summary(events, utc=options.utc)}", "bold"), ""]
     shown: set[str] = set()
     for event in events:
         indent = "  " * min(deep[event.event_id], 8)
         lines.append(_bar_line(event, indent, first=first, last=last, options=options))
         if options.facts:
             margin = " " * 16 + indent
-            lines.append(options.style(margin + " · ".join(facts(event)), "dim"))
+            lines.append(options.style(margin + format_visible(" · ".join(facts(event))), "dim"))
             lines += [margin + line for line in _content_lines(event, options, shown)]
     return "\n".join(lines) + "\n"
 
@@ -86,7 +86,7 @@ def total_cost(events: Iterable[Event]) -> tuple[Decimal | None, int]:
 
 
 def _bar_line(event: Event, indent: str, *, first: int, last: int, options: WaterfallOptions) -> str:
-    name = (indent + (event.text("name") or event.event_type))[:NAME].ljust(NAME)
+    name = (indent + format_visible(event.text("name") or event.event_type))[:NAME].ljust(NAME)
     colour = TROUBLE.get(event.outcome, "")
     span = max(last - first, 1)
     left = min(BAR - 1, BAR * (event.start_ns - first) // span)
@@ -114,12 +114,12 @@ def _content_lines(event: Event, options: WaterfallOptions, shown: set[str]) -> 
 
 
 def _labelled(label: str, text: str, options: WaterfallOptions) -> list[str]:
-    lines = text.splitlines() or [""]
+    lines = format_visible("\n".join(text.splitlines())).split("\n")
     kept = lines if options.full else lines[:LINES_PER_CONTENT]
     if len(kept) < len(lines):
         kept = [*kept, f"… {len(lines) - len(kept)} more lines (--full)"]
     width = 10_000_000 if options.full else 160
-    label = f"{label[:18]:<18} "
+    label = f"{format_visible(label)[:18]:<18} "
     return [
         (options.style(label, "dim") if index == 0 else " " * len(label))
         + (line if len(line) <= width else line[:width] + "…")

@@ -3,6 +3,8 @@
 Rules
 - A file goes when the store confirmed its last row *and* the sealer passed it: until then the spool is the only copy
   that an edit in the store can be compared with.
+- A writer has left a file once the next one is there, with its header, for `LEFT_AFTER_S`: one that could not be
+  begun is taken back at once, and its writer goes on in the old one.
 - An ended chain's directory goes with its last file, but not while it is the newest of its host, service and role:
   the next process there names it as its predecessor.
 """
@@ -11,15 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
+from typing import Final
 
 import orjson
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.ship.cursor import Cursor, load_cursor, shipping
+from spanledger_exporter.spool.format import HEADER_BYTES
 from spanledger_exporter.spool.reader import ChainSpool, Position, chains
 from spanledger_exporter.spool.writer import ORIGIN_NAME
 from spanledger_exporter.store.connection import Store
 
+LEFT_AFTER_S: Final = 1.0
 _Origin = tuple[str, str, str]
 
 
@@ -69,13 +75,26 @@ def _clean_chain(chain: ChainSpool, sealed: int, *, keep: bool) -> int:
     cursor = load_cursor(chain.directory)
     is_live = chain.is_live
     files = chain.files()
-    done = [file for file in files if file < cursor.position.file and cursor.files.get(file, cursor.seq) <= sealed]
+    left = cursor.position.file + 1 if _is_left(chain, cursor) else cursor.position.file
+    done = [file for file in files if file < left and cursor.files.get(file, cursor.seq) <= sealed]
     for file in done:
         chain.path(file).unlink(missing_ok=True)
     if not is_live and not keep and cursor.seq <= sealed and _is_at_end(chain, cursor):
         shutil.rmtree(chain.directory, ignore_errors=True)
         return len(files)
     return len(done)
+
+
+def _is_left(chain: ChainSpool, cursor: Cursor) -> bool:
+    """Say whether all of the cursor's file is shipped, and its writer goes on in the next, which may be empty yet."""
+    file = cursor.position.file
+    try:
+        following = chain.path(file + 1).stat()
+        size = chain.path(file).stat().st_size
+    except OSError:
+        return False
+    is_begun = following.st_size >= HEADER_BYTES and time.time() - following.st_mtime >= LEFT_AFTER_S
+    return is_begun and cursor.pending is None and cursor.position.offset >= size
 
 
 def _is_at_end(chain: ChainSpool, cursor: Cursor) -> bool:

@@ -6,6 +6,8 @@
 - `loss`    the row is refused, the call proceeds
 
 A refused row is counted into the `loss` row that follows once there is room: no policy is silent.
+Room comes from files whose rows are stored and sealed, and that nobody writes to any more: at the limit a writer leaves
+its file for the next one, and with a quota a file is at most one `FILES_PER_QUOTA`th of it.
 The directory is measured at most every `MEASURE_EVERY_S`, so the limit may be passed by what is written in between.
 """
 
@@ -20,6 +22,9 @@ from pathlib import Path
 from spanledger_exporter.config import Settings
 
 MEASURE_EVERY_S = 0.5
+FILES_PER_QUOTA = 16
+"""So many idle writers, or ended chains kept for their successor, can hold a file without using the quota up."""
+_REMEDY = "keep `spanledger ship --follow` running (a file goes when its rows are stored and sealed), or raise it"
 _log = logging.getLogger(__name__)
 
 
@@ -54,18 +59,26 @@ class SpoolQuota:
 
     def admit(self) -> None:
         """Return when a row may be appended. Raises SpoolFullError when it may not."""
-        if self._limit_bytes == 0 or self._is_below():
+        if self._limit_bytes == 0 or self.is_below():
             return
         if self._policy != "block":
             raise SpoolFullError(
                 f"the spool holds {self._used_bytes} bytes of at most {self._limit_bytes} "
-                f"(SPANLEDGER_SPOOL_QUOTA_BYTES): run `spanledger ship`, or raise the quota"
+                f"(SPANLEDGER_SPOOL_QUOTA_BYTES): {_REMEDY}"
             )
-        _log.warning("spanledger: calls wait, the spool is at its quota of %d bytes: ship it", self._limit_bytes)
-        while not self._is_below():
+        _log.warning(
+            "spanledger: calls wait, the spool is at its quota of %d bytes (SPANLEDGER_SPOOL_QUOTA_BYTES): %s",
+            self._limit_bytes, _REMEDY,
+        )  # fmt: skip
+        while not self.is_below():
             self._wait(MEASURE_EVERY_S)
 
-    def _is_below(self) -> bool:
+    def file_bytes(self, at_most: int) -> int:
+        """Return how large a file may get, given what it may without a quota."""
+        return min(at_most, self._limit_bytes // FILES_PER_QUOTA) if self._limit_bytes else at_most
+
+    def is_below(self) -> bool:
+        """Say whether there is room, measuring now and then."""
         now = self._clock()
         if now >= self._measure_at_s:
             self._used_bytes = directory_bytes(self._directory)

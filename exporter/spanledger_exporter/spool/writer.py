@@ -121,14 +121,21 @@ class SpoolWriter:
             os.fdatasync(self.end.descriptor)
             self._synced_appends = max(self._synced_appends, covered)
 
+    def leave_file(self) -> None:
+        """Go on in the next file, so that this one can be cleaned up; nothing where this one has no frame yet."""
+        if not self._is_settled:
+            self.repair()
+        if self.end.offset > HEADER_BYTES:
+            self._next_file()
+
     def _next_file(self) -> None:
         """Start the next file. The old one is synced first, so that `sync` only needs to look at the newest."""
         end = self.end
+        self._sync_before_rotation()
         path = self.directory / file_name(end.file + 1)
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
             _write_header(descriptor, format_header(self.chain_id, end.file + 1))
-            self._sync_before_rotation()
         except BaseException:
             os.close(descriptor)
             path.unlink()

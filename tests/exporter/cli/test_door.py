@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from spanledger_exporter.cli import EXIT_CONFIGURATION, EXIT_USAGE, available_commands, main
+from spanledger_exporter.cli import (
+    EXIT_CONFIGURATION,
+    EXIT_SOFTWARE,
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+    available_commands,
+    main,
+    verify_command,
+)
 
 
 def outcome(*arguments: str) -> int:
@@ -57,3 +70,76 @@ def test_a_wrong_setting_is_one_clear_line(
     monkeypatch.setenv("SPANLEDGER_STORE", "sqlite://x")
     assert outcome("timeline", "--case", "C") == EXIT_CONFIGURATION
     assert "SPANLEDGER_STORE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(28, "No space left on device"), EXIT_UNAVAILABLE, "spanledger: [Errno 28] No space left on device"),
+        (KeyError("seq"), EXIT_SOFTWARE, "this is a mistake of ours, not a verdict"),
+    ],
+)
+def test_what_goes_wrong_inside_never_looks_like_a_verdict(
+    error: Exception, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python's own status for an exception is 1, which is the verdict "tampered"."""
+
+    def fail(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr(verify_command, "run", fail)
+    assert outcome("verify") == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_data_directory_that_is_a_file_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the verdict too, which looks at anchors first."""
+    (tmp_path / "ledger").write_text("in the way")
+    monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path / "ledger"))
+    assert outcome("verify") == EXIT_UNAVAILABLE
+
+
+def test_text_that_stdout_cannot_encode_is_escaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A terminal of another time has no `ü`; it gets the rest."""
+    monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path / "f\u00fcr"))
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", narrow)
+    assert outcome("doctor") in {0, 1}
+    narrow.flush()
+    assert b"f\\xfcr" in narrow.buffer.getvalue()
+
+
+def test_a_closed_stdout_is_no_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`spanledger doctor >&-` has nobody to tell, and ends as it would otherwise."""
+    monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path))
+    monkeypatch.setattr("sys.stdout", None)
+    assert outcome("doctor") == 0
+    sys.stdout.close()
+
+
+def test_on_a_terminal_the_engine_is_silent(tmp_path: Path) -> None:
+    """ClickHouse logs to a terminal unless it is told not to, a thousand lines for one answer."""
+    terminal, ours = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spanledger_exporter", "sql", "SELECT 41 + 1 AS answer"],
+        env={**os.environ, "SPANLEDGER_DIR": str(tmp_path / "ledger"), "PAGER": "cat"},
+        stdin=ours,
+        stdout=ours,
+        stderr=ours,
+    )
+    os.close(ours)
+    lines = _read_all(terminal).splitlines()
+    assert process.wait(60) == 0
+    assert any("42" in line for line in lines)
+    assert not [line for line in lines if "<Debug>" in line or "Information" in line]
+
+
+def _read_all(terminal: int) -> str:
+    parts: list[bytes] = []
+    try:
+        while part := os.read(terminal, 65_536):
+            parts.append(part)
+    except OSError:  # the other side is closed: how a terminal ends
+        pass
+    os.close(terminal)
+    return b"".join(parts).decode("utf-8", "replace")

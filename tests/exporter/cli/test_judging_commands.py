@@ -112,3 +112,19 @@ def test_doctor_fails_when_something_is_broken(run: Run, monkeypatch: pytest.Mon
     assert "BROKEN store" in ran.out
     assert "secret" not in ran.out
     assert "spool" in ran.out
+
+
+def test_doctor_says_what_stands_in_the_way_of_the_directory(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file in its place, or above it: nothing is recorded, and permissions are not to blame."""
+    (tmp_path / "file").write_text("")
+    found: list[Any] = []
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path / place))
+        found += [check for check in run("doctor", "--json").json() if check["check"] == "directory"]
+    assert [(check["status"], check["found"]) for check in found] == [
+        ("problem", f"{tmp_path}/file is not a directory"),
+        ("problem", f"{tmp_path}/file/below does not exist and cannot be made"),
+    ]
+    assert all("SPANLEDGER_DIR" in check["advice"] for check in found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from spanledger_exporter.errors import UsageError
-from spanledger_exporter.read.encoding import format_json
-from spanledger_exporter.read.figures import format_age, format_duration, format_money, format_time
+from spanledger_exporter.read.encoding import format_json, write_csv
+from spanledger_exporter.read.figures import format_age, format_duration, format_money, format_time, format_visible
 from spanledger_exporter.read.when import parse_time
 
 NOON_NS = 1_793_620_800_000_000_000  # 2026-11-02 12:00 UTC
@@ -88,3 +90,27 @@ def test_json_keeps_decimals_exact_and_bytes_readable() -> None:
     assert '"hash": "01ff"' in shown
     assert '"at": "2026-11-02T00:00:00Z"' in shown
     assert f'"big": "{2**70}"' in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("40 failed logins\n\tfrom 10.0.0.7 für Zoë 日本 👩‍👧", "40 failed logins\n\tfrom 10.0.0.7 für Zoë 日本 👩‍👧"),
+        ("\x1b[2J\x1b[31mVERIFIED\x07", r"\u001b[2J\u001b[31mVERIFIED\u0007"),
+        ("\x9b2Jgone\rover", r"\u009b2Jgone\u000dover"),
+        ("pay \u202e001\u202c now \u2066x\u2069", r"pay \u202e001\u202c now \u2066x\u2069"),
+    ],
+)
+def test_recorded_text_cannot_take_a_terminal_over(text: str, shown: str) -> None:
+    """A prompt may hold what clears the screen, colours a verdict, or turns text around; readers see that it does."""
+    assert format_visible(text) == shown
+
+
+def test_a_cell_of_a_csv_file_is_never_a_formula() -> None:
+    """`=HYPERLINK(…)` in a prompt would run where a compliance officer opens the file; numbers stay numbers."""
+    texts = ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "plain", "a=1", ""]
+    out = io.BytesIO()
+    write_csv([{"text": text, "number": -2.5, "money": Decimal("-0.1")} for text in texts], out)
+    rows = list(csv.DictReader(io.StringIO(out.getvalue().decode(), newline="")))
+    assert [row["text"] for row in rows] == [f"'{text}" for text in texts[:6]] + texts[6:]
+    assert {(row["number"], row["money"]) for row in rows} == {("-2.5", "-0.1")}

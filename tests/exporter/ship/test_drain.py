@@ -13,7 +13,7 @@ from spanledger_exporter.errors import StoreError, StoreRefusedError
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.recorder import Recorder, open_recorder
-from spanledger_exporter.ship import chain_shipper, cursor
+from spanledger_exporter.ship import chain_shipper, cleanup, cursor
 from spanledger_exporter.ship.shipper import ShipReport, drain
 from spanledger_exporter.spool.reader import chains
 from spanledger_exporter.store.connection import Store, open_store
@@ -346,6 +346,25 @@ def test_finished_files_of_a_living_chain_go_when_sealed(settings: Settings, sto
         rows += spooled(settings)[-1:]
         drain(settings, store)
     assert_stored_once(store, rows)
+
+
+def test_a_file_that_its_writer_has_left_goes_though_the_next_is_empty(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer at its quota waits in an empty file for the one before to go; one just begun may be taken back."""
+    with open_recorder(settings, role="application") as recorder:
+        recorder.record({"event_type": "model_call"})
+        assert recorder._chain is not None
+        recorder._chain.writer.leave_file()
+        [chain] = chains(settings.spool_directory)
+        seal_by_hand(store, chain.chain_id, 1)
+        assert drain(settings, store).removed_files == 0
+        monkeypatch.setattr(cleanup, "LEFT_AFTER_S", 0.0)
+        assert drain(settings, store).removed_files == 1
+        assert chain.files() == [1]
+        recorder.record({"event_type": "model_call"})
+    drain(settings, store)
+    assert [seq for (seq,) in store.query("SELECT seq FROM rows ORDER BY seq")] == [0, 1, 2, 3]
 
 
 def test_two_shippers_share_a_spool(settings: Settings, store: Store) -> None:

@@ -283,6 +283,22 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path, on_failure: str, output
     assert finished.stderr.count("SPANLEDGER_DIR") == 1
 
 
+def test_a_wrong_setting_refuses_calls_where_the_owner_wants_none_without_a_row(tmp_path: Path) -> None:
+    """A mistyped setting would otherwise switch off what `closed` promises; spans that are no call pass."""
+    program = """
+    import spanledger
+    spanledger.decision('close', result='no')
+    try:
+        call('a')
+        print('proceeded')
+    except Exception as error:
+        print(type(error).__name__)
+    """
+    finished = _run(tmp_path, program, ON_FAILURE="closed", DURABILITY="eternal", TRACES_SAMPLER="always_off")
+    assert (finished.returncode, finished.stdout) == (0, "CallRefusedError\n")
+    assert "got 'eternal'" in finished.stderr
+
+
 def test_a_wrong_setting_is_one_line_and_the_application_runs(tmp_path: Path) -> None:
     """A telemetry mistake never takes the user's application down."""
     finished = _run(tmp_path, "call('a'); print('ran')", DURABILITY="eternal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -429,6 +430,66 @@ def test_rows_lost_to_a_broken_spool_are_counted_in_the_next_row(
     assert [record.message for record in caplog.records if "gap" in record.message].__len__() == 1
 
 
+def test_where_calls_are_refused_the_log_does_not_speak_of_a_gap(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `closed` the call that could not be recorded was not made."""
+    (tmp_path / "spool").write_text("in the way")
+    recorder = Recorder(settings_for(tmp_path, ON_FAILURE="closed"), role="cli")
+    with caplog.at_level(logging.ERROR), pytest.raises(RecordError):
+        recorder.record({"event_type": "model_call"})
+    assert "calls are refused from now on" in caplog.text
+    assert "gap" not in caplog.text
+
+
+def test_losses_are_reported_before_the_chain_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk has room again when the process ends, and nobody makes another call."""
+    settings = settings_for(tmp_path)
+    recorder = open_recorder(settings, role="cli")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", _disk_full)
+        with pytest.raises(RecordError):
+            recorder.record({"event_type": "model_call"})
+    recorder.close()
+    (chain,) = read_spool(settings)
+    assert [event["event_type"] for event in chain.events()] == ["loss"]
+    assert chain.events("loss")[0]["loss"]["event_types"] == {"model_call": 1}
+
+
+def test_losses_of_a_process_that_never_had_a_chain_are_reported_when_it_ends(tmp_path: Path) -> None:
+    """Its directory could not be written while it called, and can be now."""
+    obstacle = tmp_path / "spool"
+    obstacle.write_text("in the way")
+    recorder = Recorder(settings_for(tmp_path), role="cli")
+    with pytest.raises(RecordError):
+        recorder.record({"event_type": "model_call"})
+    obstacle.unlink()
+    recorder.close()
+    (chain,) = read_spool(settings_for(tmp_path))
+    assert [event["loss"]["events"] for event in chain.events("loss")] == [1]
+
+
+@pytest.mark.parametrize("had_chain", [True, False])
+def test_losses_that_no_row_can_report_are_the_last_words_of_the_log(
+    had_chain: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that ends on a full disk leaves no row of it: at least the log has the number."""
+    recorder = Recorder(settings_for(tmp_path), role="cli")
+    if had_chain:
+        recorder.begin()
+    monkeypatch.setattr(os, "write", _disk_full)
+    for _ in range(3):
+        with pytest.raises(RecordError):
+            recorder.record({"event_type": "model_call"})
+    with caplog.at_level(logging.ERROR):
+        recorder.close()
+    assert "the ledger does not say that 3 rows are missing (3 model_call)" in caplog.text
+
+
+def _disk_full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize(("policy", "refuses"), [("closed", True), ("loss", False)])
 def test_a_full_quota_refuses_rows_and_counts_them(settings: Settings, policy: str, refuses: bool) -> None:
     """`closed` refuses the call too, `loss` lets it proceed; both leave a `loss` row once there is room."""
@@ -443,6 +504,25 @@ def test_a_full_quota_refuses_rows_and_counts_them(settings: Settings, policy: s
     recorder.close()
     (chain,) = read_spool(settings)
     assert [event["loss"]["events"] for event in chain.events("loss")] == [1]
+
+
+def test_at_the_quota_a_writer_leaves_its_file_so_that_it_can_be_removed(settings: Settings) -> None:
+    """A file that is written to is never cleaned up: with one file of 64 MiB, calls would wait for ever."""
+    limited = settings_for(settings.directory, SPOOL_QUOTA_BYTES="160000", SPOOL_QUOTA_POLICY="loss")
+    recorder = Recorder(limited, role="cli")
+    recorder._quota._clock = iter(range(100_000)).__next__
+    _record_many(recorder, 10)
+    recorder._quota._limit_bytes = 1
+    for _ in range(3):
+        with pytest.raises(RecordError):
+            recorder.record({"event_type": "heartbeat"})
+    (chain,) = chains(settings.spool_directory)
+    assert chain.files() == [0, 1]
+    recorder._quota._limit_bytes = 160_000
+    _record_many(recorder, 100)
+    recorder.close()
+    assert max(chain.path(file).stat().st_size for file in chain.files()) < 11_000
+    assert len(read_spool(settings)[0].events("heartbeat")) == 110
 
 
 def test_a_full_quota_with_policy_block_waits_for_the_shipper(settings: Settings) -> None:
