@@ -8,6 +8,7 @@ import pytest
 
 from ledgers import Ledger
 from sealed_ledgers import SIGNER, STRANGER, SealedLedger, edited, row_tuple
+from spanledger_exporter.ledger.row import make_row
 from spanledger_exporter.verify.trust import Trust
 from spanledger_exporter.verify.verdict import Verdict
 
@@ -73,6 +74,30 @@ def test_rows_that_nobody_sealed_yet_are_incomplete(ledger: SealedLedger) -> Non
     verdict = fresh.verdict()
     assert (verdict.word, verdict.exit_status) == ("incomplete", 2)
     assert verdict.checks["coverage"].findings[0].seq == 0
+
+
+def test_rows_behind_a_gap_are_not_told_to_be_sealed(ledger: SealedLedger) -> None:
+    """`seal` refuses what follows a missing row; the verdict says what to do instead, and where sealing still helps."""
+    press = Ledger(tenant="acme")
+    writer = press.open_chain()
+    for number in range(5):
+        writer.append({"event_type": "model_call", "name": str(number)})
+    ledger.rows_ += [row_tuple(row) for row in press.rows if row.seq != 3]
+    ledger.registry[writer.chain_id] = press.rows[0].row_hash
+    found = [f.reason for f in ledger.verdict().checks["coverage"].findings]
+    assert found[0] == "rows 0 to 2 are stored and not sealed: run `spanledger seal`"
+    assert found[1].startswith("rows 3 to 5 are stored and cannot be sealed, because row 3 is missing")
+    assert "run `spanledger seal`" not in found[1]
+
+
+def test_rows_behind_a_sealed_edit_can_still_be_sealed(ledger: SealedLedger) -> None:
+    """The sealer goes on from the sealed head; what was changed below it does not stop it."""
+    chain, seq, _, time_ns, env, _, head, tenant = ledger.rows_[-1]
+    row = make_row(chain_id=chain, seq=seq + 1, prev_hash=head, time_ns=time_ns, env=env, tenant=tenant)
+    ledger.rows_[1] = edited(ledger.rows_[1], env=b'{"schema":"spanledger.event/1"}')
+    ledger.rows_.append(row_tuple(row))
+    (found,) = ledger.verdict().checks["coverage"].findings
+    assert found.reason == f"row {seq + 1} is stored and not sealed: run `spanledger seal`"
 
 
 def test_housekeeping_rows_do_not_spoil_the_verdict(ledger: SealedLedger) -> None:

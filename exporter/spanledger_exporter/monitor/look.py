@@ -34,6 +34,7 @@ from spanledger_exporter.verify.verdict import Findings, Verdict
 from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
 
 MAX_AGE_S = 900.0
+CHAINS_PER_QUERY = 200
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class Measures:
 
     log_size: int = 0
     unsealed_rows: int = 0
+    unsealed_age_s: float | None = None
     checkpoint_age_s: float | None = None
     anchor_age_s: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
 
@@ -133,11 +135,26 @@ def _measure(store: Store, view: LogView, measures: Measures, *, now_s: float) -
     sealed = {chain: view.covered_through(chain, view.size) + 1 for chain in stored}
     measures.log_size = view.size
     measures.unsealed_rows = sum(max(count - sealed[chain], 0) for chain, count in stored.items())
+    measures.unsealed_age_s = _unsealed_age_s(
+        store, {chain: sealed[chain] for chain, count in stored.items() if count > sealed[chain]}, now_s=now_s
+    )
     newest = store.query("SELECT max(created_at), count() FROM checkpoints")
     if newest[0][1]:
         measures.checkpoint_age_s = _age_s(newest[0][0], now_s)
     for kind, target, at in store.query("SELECT kind, target, max(created_at) FROM anchors GROUP BY kind, target"):
         measures.anchor_age_s[kind, target] = _age_s(at, now_s)
+
+
+def _unsealed_age_s(store: Store, firsts: Mapping[bytes, int], *, now_s: float) -> float | None:
+    """Return how long the oldest unsealed row has been stored. `firsts` has the first such row of each chain."""
+    chains = sorted(firsts)
+    ages: list[float] = []
+    for start in range(0, len(chains), CHAINS_PER_QUERY):
+        page = chains[start : start + CHAINS_PER_QUERY]
+        places = " OR ".join(f"(chain_id = unhex('{chain.hex()}') AND seq >= {firsts[chain]})" for chain in page)
+        (found,) = store.query(f"SELECT min(stored_at), count() FROM rows WHERE {places}")
+        ages += [_age_s(found[0], now_s)] if found[1] else []
+    return max(ages, default=None)
 
 
 def _age_s(moment: datetime, now_s: float) -> float:
@@ -148,10 +165,17 @@ def _review_lateness(
     store: Store, anchors: Sequence[Anchor], measures: Measures, findings: Findings, *, max_age_s: float
 ) -> None:
     age_s = measures.checkpoint_age_s
+    waits_s = measures.unsealed_age_s
     if measures.unsealed_rows and (age_s is None or age_s > max_age_s):
         since = "ever" if age_s is None else f"{age_s:.0f} s"
         findings.incomplete(
             "coverage", f"{measures.unsealed_rows} rows are not sealed, no checkpoint for {since}: does a sealer run?"
+        )
+    elif waits_s is not None and waits_s > max_age_s:  # others are sealed meanwhile: the sealer refuses these
+        findings.incomplete(
+            "coverage",
+            f"{measures.unsealed_rows} rows are not sealed, the oldest stored {waits_s:.0f} s ago, though a sealer "
+            "runs: `spanledger seal` says what it refuses, and `spanledger verify` why",
         )
     receipts: Mapping[tuple[str, str], int] = {
         (kind, target): size

@@ -19,7 +19,8 @@ from typing import Any, Final, Literal
 
 from spanledger_exporter.anchors.configured import open_anchors, weakness
 from spanledger_exporter.config import Settings
-from spanledger_exporter.errors import SpanledgerError
+from spanledger_exporter.errors import ConfigurationError, SpanledgerError
+from spanledger_exporter.keys.key_ring import KeyRing
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.read.figures import format_age
 from spanledger_exporter.ship.cleanup import spool_end
@@ -59,6 +60,7 @@ def examine(settings: Settings, *, now_ns: Callable[[], int] = time.time_ns) -> 
     found = [_versions(), _configuration(settings), _instrumentors()]
     found += _guarded("directory", lambda: [_directory(settings)])
     found += _guarded("spool", lambda: [_spool(settings, now_ns())])
+    found += _guarded("keys", lambda: [_keys(settings)])
     return found + _guarded("store", lambda: _store_checks(settings, now_ns()))
 
 
@@ -205,6 +207,24 @@ def _bytes_behind(chain: ChainSpool, cursor: Position) -> int:
     return max(0, sizes - (cursor.offset if cursor.file in files else 0))
 
 
+def _keys(settings: Settings) -> Check:
+    ring = KeyRing(settings)
+    if not ring.exists:
+        return Check("keys", "ok", "there are no signing keys yet", "`spanledger seal` makes them")
+    key = ring.root.current.key  # a damaged trust root is told by `_guarded`
+    found = f"{key.name} signs with {key.key_id.hex()}, trust root version {ring.root.version}"
+    if settings.signer:
+        return Check("keys", "ok", f"{found}, in {settings.signer.partition(':')[0]} (not asked)")
+    try:
+        ring.signer()
+    except ConfigurationError as error:
+        is_here = (ring.directory / f"{key.key_id.hex()}.key").exists()
+        return Check("keys", "problem" if is_here else "attention", str(error), "until then nothing is sealed here")
+    if ring.pending_key() is not None:
+        return Check("keys", "attention", f"{found}; a rotation is not finished", "run `spanledger keys rotate` again")
+    return Check("keys", "ok", found)
+
+
 def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
     if settings.is_embedded and not settings.store_directory.is_dir():
         return [
@@ -264,6 +284,16 @@ def _anchored(store: Store, settings: Settings, now_ns: int) -> Check:
         f"{kind} {target}: size {size}, {format_age((now_ns - int(at)) / 1e9)} ago" for kind, target, size, at in rows
     ]
     newest_s = min((now_ns - int(row[3])) / 1e9 for row in rows)
+    late = _behind(store, settings, {(kind, target): int(size) for kind, target, size, _ in rows})
+    advice = "; ".join(text for text in (late, warning) if text)
     return Check(
-        "anchor", "attention" if warning else "ok", "; ".join(said), warning, {"anchor_age_s": round(newest_s, 3)}
+        "anchor", "attention" if advice else "ok", "; ".join(said), advice, {"anchor_age_s": round(newest_s, 3)}
     )
+
+
+def _behind(store: Store, settings: Settings, receipts: Mapping[tuple[str, str], int]) -> str:
+    """Name the configured anchors that lack the newest checkpoint, whatever others have it."""
+    newest = int(store.query(f"SELECT max(size) FROM {store.database}.checkpoints")[0][0])
+    sizes = {f"{a.kind} {a.target}": receipts.get((a.kind, a.target), 0) for a in open_anchors(settings)}
+    late = [f"{name} has {f'size {size}' if size else 'nothing'}" for name, size in sizes.items() if size < newest]
+    return f"behind size {newest}: {', '.join(late)}; `spanledger seal` tries again and says why" if late else ""

@@ -7,7 +7,8 @@
                       gpt-5-2026-09-01 · prompt triage 2.0.0 · 820 tokens in, 64 out · $0.0017 · success · anchored
                       user      Alert CASE-1: 40 failed logins …
 
-A content that was shown once is not shown again: a conversation is resent with every turn.
+A content that was shown once is not shown again, because a conversation is resent with every turn: one line says so,
+with the beginning of its reference and when it was shown.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 from typing import Final
 
 from spanledger_exporter.read.contents import ReadableContent
@@ -55,7 +57,7 @@ def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOpti
     deep = depths(events)
     first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
     lines = [options.style(f"{format_visible(title)} · {summary(events, utc=options.utc)}", "bold"), ""]
-    shown: set[str] = set()
+    shown: dict[str, str] = {}
     for event in events:
         indent = "  " * min(deep[event.event_id], 8)
         lines.append(_bar_line(event, indent, first=first, last=last, options=options))
@@ -97,20 +99,41 @@ def _bar_line(event: Event, indent: str, *, first: int, last: int, options: Wate
     return f"{clock}  {options.style(name, colour or 'bold')} {duration:>11}  {options.style(bar, colour or 'green')}"
 
 
-def _content_lines(event: Event, options: WaterfallOptions, shown: set[str]) -> list[str]:
+def _content_lines(event: Event, options: WaterfallOptions, shown: dict[str, str]) -> list[str]:
+    """Return the texts of an event; `shown` says at which time each text was shown already."""
     if options.contents is None:
         return []
     lines: list[str] = []
-    for item in event.items():
-        reference = str(item.get("ref", ""))
-        content = options.contents.get(reference)
-        if content is None or reference in shown:
+    clock = format_clock(event.start, utc=options.utc)
+    for label, again in groupby(_labels(event, options.contents), key=lambda item: (item[0], item[1] in shown)):
+        references = [reference for _, reference in again]
+        if label[1]:
+            lines += _labelled(label[0], _as_before(references, shown), options)
             continue
-        shown.add(reference)
-        label = str(item.get("type") if item.get("type") not in {"text", None} else item.get("role", "text"))
-        lines += _labelled(label, content.text, options)
+        for reference in references:
+            text = _as_before([reference], shown) if reference in shown else options.contents[reference].text
+            shown.setdefault(reference, clock)
+            lines += _labelled(label[0], text, options)
     message = options.contents.get(event.text("error", "message_ref"))
     return lines + (_labelled("error", message.text, options) if message else [])
+
+
+def _labels(event: Event, contents: Mapping[str, ReadableContent]) -> list[tuple[str, str]]:
+    """Return label and reference of each part of an event whose content is known."""
+    found: list[tuple[str, str]] = []
+    for item in event.items():
+        label = str(item.get("type") if item.get("type") not in {"text", None} else item.get("role", "text"))
+        if str(item.get("ref", "")) in contents:
+            found.append((label, str(item["ref"])))
+    return found
+
+
+def _as_before(references: Sequence[str], shown: Mapping[str, str]) -> str:
+    """Say that texts were shown, where, and under which references: nobody should think that they were missing."""
+    first = references[0]
+    if len(references) == 1:
+        return f"the same as at {shown[first]} ({first[:8]}…)"
+    return f"{len(references)} texts, the same as above since {shown[first]} ({first[:8]}… to {references[-1][:8]}…)"
 
 
 def _labelled(label: str, text: str, options: WaterfallOptions) -> list[str]:

@@ -5,19 +5,27 @@ Rules
 - Rows behind that are `incomplete`: intact as far as their own chain shows, and still open to whoever can write to
   spool and store. Housekeeping rows never count, so that reading and sealing do not spoil the next verdict;
   `chain.*` rows count only in a chain that holds events.
+- A sealer proves a chain up to its first bad or missing row and seals nothing behind it. Those rows are told apart,
+  with what can be done about them: `spanledger seal` cannot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from spanledger_exporter.ledger.log_entry import EVENTS
 from spanledger_exporter.verify.chains import ChainFacts
 from spanledger_exporter.verify.envelopes import parse_envelope
 from spanledger_exporter.verify.log_review import LogView
 from spanledger_exporter.verify.source import LedgerSource
-from spanledger_exporter.verify.verdict import Findings
+from spanledger_exporter.verify.verdict import Check, Findings
 from spanledger_semconv.events import HOUSEKEEPING
+
+BREAKING: tuple[Check, ...] = ("integrity", "completeness", "time")
+"""Checks whose findings on a row stop a sealer there; it looks neither at contents nor at typed columns."""
+
+NEVER = 1 << 64
+"""Beyond the last row that a chain can have."""
 
 
 def holds_events(envs: Iterable[bytes], *, is_event_chain: bool) -> bool:
@@ -31,7 +39,13 @@ def holds_events(envs: Iterable[bytes], *, is_event_chain: bool) -> bool:
 
 
 def review_coverage(
-    source: LedgerSource, chains: Mapping[bytes, ChainFacts], view: LogView, anchored_size: int, findings: Findings
+    source: LedgerSource,
+    chains: Mapping[bytes, ChainFacts],
+    view: LogView,
+    findings: Findings,
+    *,
+    anchored_size: int,
+    breaks: Mapping[bytes, Sequence[int]],
 ) -> None:
     """Count the rows by how far they got, and name the first one of each chain that is not anchored."""
     for chain, facts in chains.items():
@@ -43,6 +57,33 @@ def review_coverage(
         has_events = any(s.segment_class == EVENTS for s in view.segments.get(chain, ()))
         tail = (env for _, env in source.tail(chain, anchored))
         if holds_events(tail, is_event_chain=has_events):
-            what = "sealed and not anchored" if sealed > anchored else "stored and not sealed: run `spanledger seal`"
-            reason = f"rows {anchored + 1} to {facts.last} are {what}"
-            findings.incomplete("coverage", reason, chain=chain, seq=anchored + 1)
+            broken_at = min((seq for seq in breaks.get(chain, ()) if seq > sealed), default=NEVER)
+            for first, last, what in _stretches(anchored, sealed, facts.last, broken_at):
+                places = f"row {first} is" if first == last else f"rows {first} to {last} are"
+                findings.incomplete("coverage", f"{places} {what}", chain=chain, seq=first)
+
+
+def _stretches(anchored: int, sealed: int, last: int, broken_at: int) -> Iterator[tuple[int, int, str]]:
+    """Yield first row, last row and state of what is not anchored, in order."""
+    if sealed > anchored:
+        yield anchored + 1, sealed, "sealed and not anchored: run `spanledger seal`"
+    provable = min(last, broken_at - 1)
+    if provable > sealed:
+        yield sealed + 1, provable, "stored and not sealed: run `spanledger seal`"
+    if last > provable:
+        remedy = (
+            f"stored and cannot be sealed, because row {broken_at} is missing or does not hold (see above); bring it "
+            "back from a backup of the spool or the store, ship and seal. Where there is none, a `loss` row and the "
+            "directory `quarantine` say what the disk lost: keep both. Other chains are not affected"
+        )
+        yield provable + 1, last, remedy
+
+
+def find_breaks(findings: Findings) -> dict[bytes, list[int]]:
+    """Return the rows of each chain that a sealer would stop at, as far as they have been found and listed."""
+    breaks: dict[bytes, list[int]] = {}
+    for check in BREAKING:
+        for found in findings.checks[check].findings:
+            if found.kind == "tampered" and found.chain is not None and found.seq is not None:
+                breaks.setdefault(bytes.fromhex(found.chain), []).append(found.seq)
+    return breaks

@@ -28,7 +28,7 @@ from spanledger_exporter.verify.chains import ChainFacts, ChainWalk
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
 from spanledger_exporter.verify.claims import review_claims
 from spanledger_exporter.verify.contents import review_contents
-from spanledger_exporter.verify.coverage import review_coverage
+from spanledger_exporter.verify.coverage import find_breaks, review_coverage
 from spanledger_exporter.verify.envelopes import EnvelopeReview
 from spanledger_exporter.verify.log_review import LogView, review_log
 from spanledger_exporter.verify.source import AnchoredState, LedgerSource
@@ -122,6 +122,7 @@ class _Verification:
             findings=findings,
         )
         chains = self._walk(view)  # step 6
+        breaks = find_breaks(self.findings)
         envelopes = self._review_envelopes()  # step 7
         self.progress("contents", 0)
         contents = review_contents(self.source.contents(), envelopes, known.subject_keys, findings)  # step 8
@@ -130,7 +131,7 @@ class _Verification:
         review_claims(self.source, chains, spool.first_hashes, view if known.has_log else None, findings)
         self.progress("coverage", 0)
         if known.has_log:
-            review_coverage(self.source, chains, view, anchored_size, findings)  # step 11
+            review_coverage(self.source, chains, view, findings, anchored_size=anchored_size, breaks=breaks)  # step 11
         self._judge_whole(chains, anchored_size, is_signed=bool(rows))
         return findings.verdict()
 
@@ -180,6 +181,8 @@ class _Verification:
             self.findings.skip_rest("there is nothing to check")
         elif not anchored_size:
             remedy = "no checkpoint is anchored: run `spanledger seal`"
+            if not self.known.trust.log_keys:
+                remedy = "no checkpoint is anchored as far as can be told without a key to believe"
             alone = "rows alone: nothing in this file is signed or anchored"
             self.findings.incomplete("anchoring", remedy if self.known.has_log else alone)
         if chains and not is_signed:

@@ -55,6 +55,7 @@ def test_a_timeline_for_people_shows_versions_tokens_money_and_content(run: Run)
     assert "gpt-5-2026-09-01 · prompt triage 2.0.0 · policy soc 7 · 1,240 tokens in, 210 out · $0.0036" in page
     assert "+Block the address for 24 hours." in page
     assert page.count("You triage security alerts.") == 1
+    assert "the same as at 09:00:03" in page
     assert "from 2026-11-02 09:00:03.757 UTC" in page
 
 

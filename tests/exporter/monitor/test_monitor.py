@@ -126,6 +126,24 @@ def test_rows_that_nobody_seals_are_late_after_a_while(bench: Bench) -> None:
     assert "does a sealer run?" in reasons(late)[0]
 
 
+def test_rows_that_the_sealer_refuses_are_late_though_others_are_sealed(bench: Bench) -> None:
+    """A chain that broke would otherwise wait unseen for as long as anybody else writes."""
+    broken = bench.ledger.open_chain()
+    broken.append({"event_type": "model_call"})
+    del bench.ledger.rows[-2]  # its row 0 never arrived
+    bench.ship()
+    bench.ledger.open_chain()
+    bench.ship()
+    assert [found.seq for found in bench.seal().breaks] == [0]
+    ((sealed_at,),) = bench.store.query("SELECT max(created_at) FROM checkpoints")
+    stored = "SELECT min(stored_at) FROM rows WHERE chain_id = unhex({chain:String})"
+    ((stored_at,),) = bench.store.query(stored, {"chain": broken.chain_id.hex()})
+    between_s = 1 + (sealed_at - stored_at).total_seconds() / 2
+    late = glance(bench, max_age_s=between_s, clock_s=lambda: sealed_at.timestamp() + 1)
+    assert late.verdict.word == "incomplete"
+    assert "though a sealer runs" in reasons(late)[0]
+
+
 class AbsentAnchor:
     """An anchor that never got anything."""
 

@@ -1,0 +1,56 @@
+"""The timeline for the terminal: every text is shown once, and never left out in silence."""
+
+from __future__ import annotations
+
+from spanledger_exporter.read.contents import ReadableContent
+from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.waterfall import WaterfallOptions, format_waterfall
+
+REFERENCES = {"rules": "aa" * 32, "one": "b1" * 32, "two": "b2" * 32}
+CONTENTS = {
+    reference: ReadableContent(reference, "payload", "text/plain", 0, f"the text of {name}".encode())
+    for name, reference in REFERENCES.items()
+}
+
+
+def turn(number: int, *names: str) -> Event:
+    """Return a model call at second `number` with these texts as input."""
+    parts = [
+        {"role": "system" if name == "rules" else "user", "type": "text", "ref": REFERENCES[name]} for name in names
+    ]
+    start = str(1_793_606_400_000_000_000 + number * 10**9)
+    envelope = {
+        "event_type": "model_call",
+        "event_id": f"e{number}",
+        "input": parts,
+        "time": {"start": start, "end": start},
+        "outcome": "success",
+    }
+    return Event(envelope, "cc" * 16, number, "dd" * 32, int(start))
+
+
+def lines(*events: Event) -> list[str]:
+    """Return the lines of the page that speak of texts."""
+    page = format_waterfall("CASE-1", events, WaterfallOptions(contents=CONTENTS, utc=True))
+    return [" ".join(line.split()) for line in page.splitlines() if "the text of" in line or "the same as" in line]
+
+
+def test_a_text_that_was_shown_is_one_short_line_with_time_and_reference() -> None:
+    """Nobody should think that the second call went without its system prompt."""
+    assert lines(turn(1, "rules"), turn(2, "rules", "one")) == [
+        "system the text of rules",
+        "system the same as at 08:00:01.000 (aaaaaaaa…)",
+        "user the text of one",
+    ]
+
+
+def test_a_conversation_that_is_resent_is_one_line_and_not_one_for_each_turn() -> None:
+    """Fifty turns would be a page of repetitions."""
+    assert lines(turn(1, "one", "two"), turn(2, "one", "two"))[2:] == [
+        "user 2 texts, the same as above since 08:00:01.000 (b1b1b1b1… to b2b2b2b2…)"
+    ]
+
+
+def test_a_text_that_stands_twice_in_one_event_is_said_twice() -> None:
+    """The user asked the same thing two times in a row."""
+    assert lines(turn(1, "one", "one")) == ["user the text of one", "user the same as at 08:00:01.000 (b1b1b1b1…)"]
