@@ -320,7 +320,8 @@ class Recorder:
 
     def _say_unreported(self) -> None:
         """Say in the log what no row will say: the process ends before the spool can be written."""
-        if self._losses.events:
+        if self._losses.events > self._losses.said:  # a process ends the ledger several times: exporter, processor
+            self._losses.said = self._losses.events
             _log.error(
                 "spanledger: the ledger does not say that %d rows are missing (%s): the spool could not be written "
                 "until this process let go of it",
@@ -349,6 +350,7 @@ class _Losses:
 
     def __init__(self) -> None:
         self.events = 0
+        self.said = 0  # of them, how many the log's last words have named
         self.by_type: dict[str, int] = {}
         self.reasons: dict[str, int] = {}
         self.since_ns = 0

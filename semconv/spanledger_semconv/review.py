@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -43,6 +44,10 @@ class HumanReview:
             raise ValueError(f"expected a review action out of {', '.join(ACTIONS)}, got {self.action!r}")
         if self.action == "edit" and self.final is None:
             raise ValueError("expected a final version with the review action edit, got none")
+        if not str(self.reviewer).strip():
+            raise ValueError("expected who reviewed, got nobody: a review without a reviewer proves nothing")
+        if self.seconds_spent is not None and not _is_duration(self.seconds_spent):
+            raise ValueError(f"expected the seconds that the review took, from 0, got {self.seconds_spent}")
 
     @property
     def passed(self) -> Any:
@@ -97,6 +102,10 @@ class HumanReview:
         if self.reasoning:
             parts.append({"type": "reasoning", "content": self.reasoning})
         return [{"role": "reviewer", "parts": parts}] if parts else []
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value < math.inf
 
 
 def content_hash(value: Any) -> str:

@@ -99,6 +99,21 @@ def test_a_review_that_makes_no_sense_is_refused(action: Any, final: str | None)
         HumanReview("m", action, draft="Close it.", final=final)
 
 
+def make(facts: dict[str, Any]) -> HumanReview:
+    """Return an approval with these facts."""
+    return HumanReview(facts.get("reviewer", "m"), "approve", seconds_spent=facts.get("seconds_spent"))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"reviewer": " "}, {"seconds_spent": -1}, {"seconds_spent": float("nan")}, {"seconds_spent": float("inf")}],
+)
+def test_a_review_by_nobody_or_in_no_time_is_refused(facts: dict[str, Any]) -> None:
+    """It would stand in the ledger for ever."""
+    with pytest.raises(ValueError, match=r"expected (who reviewed|the seconds)"):
+        make(facts)
+
+
 def test_equal_values_have_no_changes() -> None:
     """Lists of equal length are compared item by item, others as a whole."""
     assert value_changes({"a": [1, 2]}, {"a": [1, 2]}).operations == ()

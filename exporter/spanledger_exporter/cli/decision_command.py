@@ -8,6 +8,7 @@ from spanledger_exporter.cli.output import add_output_arguments
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
 from spanledger_exporter.cli.review_command import print_recorded, record, subject_of
 from spanledger_exporter.config import load_settings
+from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.access import login_name
 from spanledger_exporter.read.judging import Decision, content_policy, decision_row
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rationale", help="why")
     parser.add_argument("--policy", help="policy that was applied")
     parser.add_argument("--policy-version", help="its version")
-    parser.add_argument("--by", default="", help="who decided; default: who runs this command")
+    parser.add_argument("--by", help="who decided; default: who runs this command")
     add_reading_arguments(parser)
     add_output_arguments(parser)
 
@@ -46,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
         policy=arguments.policy,
         policy_version=arguments.policy_version,
     )
-    person = arguments.by or login_name()
+    person = login_name() if arguments.by is None else arguments.by
+    if not person.strip():
+        raise UsageError("expected --by to say who decided, got nobody")
     if arguments.about:
         with opened(arguments, "decision", {"event_id": arguments.about}) as (settings, store):
             unshipped = spooled(settings, tenant=arguments.tenant)

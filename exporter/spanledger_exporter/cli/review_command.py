@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("event", metavar="EVENT", nargs="?", help="id of the event that was reviewed")
     parser.add_argument("action", choices=ACTIONS, nargs="?", help="what the reviewer did")
     parser.add_argument("--queue", action="store_true", help="list what waits for a review")
-    parser.add_argument("--reviewer", default="", help="who reviewed; default: who runs this command")
+    parser.add_argument("--reviewer", help="who reviewed; default: who runs this command")
     parser.add_argument("--role", help="in which role")
     parser.add_argument("--author", help="who wrote the draft; default: who acted in the event")
     parser.add_argument("--reasoning", help="why")
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         unshipped = spooled(settings, tenant=arguments.tenant)
         subject = subject_of(store, arguments.event, tenant=arguments.tenant, unshipped=unshipped)
         review = make_review(
-            reviewer=arguments.reviewer or login_name(),
+            reviewer=login_name() if arguments.reviewer is None else arguments.reviewer,
             action=arguments.action,
             role=arguments.role,
             author=arguments.author,

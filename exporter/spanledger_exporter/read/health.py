@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from spanledger_exporter.anchors.configured import open_anchors, weakness
+from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 from spanledger_exporter.keys.key_ring import KeyRing
+from spanledger_exporter.ledger.checkpoint import parse_checkpoint
+from spanledger_exporter.ledger.note import parse_note
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.read.figures import format_age
 from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import load_cursor
+from spanledger_exporter.spool.quota import directory_bytes
 from spanledger_exporter.spool.reader import ChainSpool, Damage, Position, chains
 from spanledger_exporter.store.connection import Store, open_store
 
@@ -32,6 +36,8 @@ Status = Literal["ok", "attention", "problem"]
 
 MAX_COUNTED_ROWS: Final = 100_000
 LATE_SHIPPING_S: Final = 60.0
+LOSSES_DAYS: Final = 7
+_AT_QUOTA: Final = {"block": "calls wait", "closed": "calls are refused", "loss": "rows are lost"}
 LATE_SEAL_S: Final = 300.0
 STORE_WAIT_S: Final = 2.0
 
@@ -172,6 +178,10 @@ def _spool(settings: Settings, now_ns: int) -> Check:
     if depth.oldest_ns is not None:
         found += f", the oldest waits {format_age(age_s)}"
     figures = {"unshipped_rows": depth.rows, "unshipped_bytes": depth.size, "oldest_unshipped_s": round(age_s, 3)}
+    if settings.spool_quota_bytes and (used := directory_bytes(settings.spool_directory)) >= settings.spool_quota_bytes:
+        found += f"; {used:,} bytes of at most {settings.spool_quota_bytes:,}: {_AT_QUOTA[settings.spool_quota_policy]}"
+        advice = "keep `spanledger ship --follow` running: a file goes when its rows are stored and sealed"
+        return Check("spool", "problem", found, advice, figures)
     if depth.damages:
         return Check(
             "spool", "problem", f"{found}, {depth.damages} damaged places", "ship: they are reported as loss", figures
@@ -190,7 +200,7 @@ def _measure(chain: ChainSpool, depth: _Depth) -> None:
             if isinstance(frame.record, Row):
                 depth.rows += 1
                 depth.oldest_ns = min(depth.oldest_ns or frame.record.time_ns, frame.record.time_ns)
-            elif isinstance(frame.record, Damage):
+            elif isinstance(frame.record, Damage) and frame.record.length:  # an empty file holds nothing to lose
                 depth.damages += 1
             if depth.rows >= MAX_COUNTED_ROWS:
                 return
@@ -227,9 +237,7 @@ def _keys(settings: Settings) -> Check:
 
 def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
     if settings.is_embedded and not settings.store_directory.is_dir():
-        return [
-            Check("store", "attention", "there is no store yet", "run `spanledger ship` once something was recorded")
-        ]
+        return [_absent_store(settings)]
     with open_store(settings, role="reader", wait_s=STORE_WAIT_S) as store:
         tables = {
             row[0]
@@ -237,7 +245,28 @@ def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
         }
         if "rows" not in tables:
             return [Check("store", "attention", f"{store.name} has no tables yet", "run `spanledger init`")]
-        return [*_stored(store, now_ns), *_sealed(store, now_ns), _anchored(store, settings, now_ns)]
+        return [
+            *_stored(store, now_ns),
+            *_lost(store, now_ns),
+            *_sealed(store, now_ns),
+            _anchored(store, settings, now_ns),
+        ]
+
+
+def _absent_store(settings: Settings) -> Check:
+    anchored = _anchored_locally(settings)
+    if not anchored:
+        advice = "run `spanledger ship` once something was recorded"
+        return Check("store", "attention", "there is no store yet", advice)
+    found = f"there is no store, and an anchored checkpoint of size {anchored} says that there was one"
+    return Check("store", "problem", found, "restore it; `spanledger verify` says what is missing until then")
+
+
+def _anchored_locally(settings: Settings) -> int:
+    """Return the size of the newest checkpoint in the anchors that are directories; 0 when there is none."""
+    directories = [anchor for anchor in open_anchors(settings) if isinstance(anchor, DirectoryAnchor)]
+    notes = [note for anchor in directories if (note := anchor.newest()) is not None]
+    return max((parse_checkpoint(parse_note(note).text).size for note in notes), default=0)
 
 
 def _stored(store: Store, now_ns: int) -> Iterator[Check]:
@@ -252,6 +281,21 @@ def _stored(store: Store, now_ns: int) -> Iterator[Check]:
         "" if rows else "nothing was shipped yet: run `spanledger ship`",
         {"rows": rows, "store_lag_s": round(lag_s, 3)},
     )
+
+
+def _lost(store: Store, now_ns: int) -> Iterator[Check]:
+    """Say what was not recorded lately; nothing where nothing was lost."""
+    since_ns = max(0, now_ns - LOSSES_DAYS * 86_400 * 10**9)
+    rows, events, newest_ns = store.query(
+        "SELECT count(), sum(JSONExtractUInt(env, 'loss', 'events')), max(time_ns) "
+        f"FROM {store.database}.rows WHERE event_type = 'loss' AND time_ns >= {{since:UInt64}}",
+        {"since": since_ns},
+    )[0]
+    if rows:
+        age = format_age((now_ns - int(newest_ns)) / 1e9)
+        found = f"{events:,} rows were not recorded in the last {LOSSES_DAYS} days, the newest report is {age} old"
+        advice = "`spanledger search --event-type loss --json` says when and why"
+        yield Check("losses", "attention", found, advice, {"lost_rows": int(events)})
 
 
 def _sealed(store: Store, now_ns: int) -> Iterator[Check]:
@@ -284,6 +328,10 @@ def _anchored(store: Store, settings: Settings, now_ns: int) -> Check:
         f"{kind} {target}: size {size}, {format_age((now_ns - int(at)) / 1e9)} ago" for kind, target, size, at in rows
     ]
     newest_s = min((now_ns - int(row[3])) / 1e9 for row in rows)
+    known = max(int(row[2]) for row in rows)
+    if (anchored := _anchored_locally(settings)) > known:
+        found = f"a directory holds a checkpoint of size {anchored}, the store knows of {known}: it is an older copy"
+        return Check("anchor", "problem", found, "restore the newer one; `spanledger verify` says what is missing")
     late = _behind(store, settings, {(kind, target): int(size) for kind, target, size, _ in rows})
     advice = "; ".join(text for text in (late, warning) if text)
     return Check(

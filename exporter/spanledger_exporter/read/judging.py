@@ -48,6 +48,13 @@ class Decision:
     policy: str | None = None
     policy_version: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a decision that says nothing, or is surer than sure."""
+        if not self.name.strip() or not self.result.strip():
+            raise UsageError("expected a decision's name and its result, got an empty one")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise UsageError(f"expected a confidence from 0 to 1, got {self.confidence}")
+
     def attributes(self) -> dict[str, Any]:
         """Return the decision's attributes, without content."""
         values = {

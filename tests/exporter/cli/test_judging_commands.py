@@ -70,10 +70,24 @@ def test_a_decision_is_recorded_about_an_event_or_about_none(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["review", "review no-such-event approve", "review EVENT edit", "decision x", "review a:b approve --draft /none"],
+    [
+        "review",
+        "review no-such-event approve",
+        "review EVENT edit",
+        "review EVENT approve --reviewer=",
+        "review EVENT approve --seconds=-5",
+        "review EVENT approve --seconds=nan",
+        "review EVENT approve --seconds=inf",
+        "decision x",
+        "decision x --result=",
+        "decision x --result=y --by=",
+        "decision x --result=y --confidence=7",
+        "decision x --result=y --confidence=nan",
+        "review a:b approve --draft /none",
+    ],
 )
 def test_a_judgement_that_makes_no_sense_records_nothing(run: Run, line: str) -> None:
-    """An unknown subject, an edit without a final version, a decision without a result."""
+    """An unknown subject, an edit without a final version, nobody who judged, a time or confidence that cannot be."""
     event = final_call(run, "CASE-6")["event_id"]
     count = "SELECT count() AS n FROM rows WHERE event_type IN ('human_review', 'decision')"
     before = run("sql", count, "--json").json()
