@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,7 +25,7 @@ from spanledger_exporter.ledger.log_entry import Segment, as_segment, parse_entr
 from spanledger_exporter.ledger.merkle import Tree, leaf_hashes
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.envelopes import parse_envelope, references
-from spanledger_exporter.verify.source import CheckpointRow, ContentRow, LogRow, ReceiptRow, RowTuple
+from spanledger_exporter.verify.source import CheckpointRow, ContentRow, LogRow, Place, ReceiptRow, RowTuple
 from spanledger_exporter.verify.store_source import SETTINGS, StoreSource
 
 CHUNK = 500
@@ -57,7 +57,11 @@ class Collected:
     rows: list[RowTuple]
     contents: dict[bytes, ContentRow]
     files: dict[str, bytes]
-    sealed_rows: int = 0
+    proved: Mapping[Place, int] = field(default_factory=dict[Place, int])
+    """Size of the checkpoint that each row's proof leads to; rows without a proof are absent."""
+
+    receipts: Sequence[ReceiptRow] = ()
+    """Of the checkpoints in the bundle."""
 
 
 def collect(store: Store, scope: Scope) -> Collected:
@@ -66,15 +70,17 @@ def collect(store: Store, scope: Scope) -> Collected:
     contents = _read_contents(store, rows)
     source = StoreSource(store)
     log = list(source.log())
-    sizes, proofs = _prove(store, rows, log, source.checkpoints(), source.receipts())
+    proved, proofs = _prove(store, rows, log, source.checkpoints(), source.receipts())
+    sizes = set(proved.values())
+    receipts = [row for row in source.receipts() if row.size in sizes]
     files = {
         "rows.jsonl": b"".join(export_line(row) + b"\n" for row in rows),
         **_content_files(contents),
         **proofs,
         **{f"checkpoints/{row.size:020}": row.note.encode() for row in source.checkpoints() if row.size in sizes},
-        "anchors.json": canonical_json([_receipt(row) for row in source.receipts() if row.size in sizes]),
+        "anchors.json": canonical_json([_receipt(row) for row in receipts]),
     }
-    return Collected(rows, contents, files, sealed_rows=len(proofs))
+    return Collected(rows, contents, files, proved, receipts)
 
 
 def _read_rows(store: Store, scope: Scope) -> list[RowTuple]:
@@ -144,23 +150,23 @@ def _prove(
     log: Sequence[LogRow],
     checkpoints: Sequence[CheckpointRow],
     receipts: Sequence[ReceiptRow],
-) -> tuple[set[int], dict[str, bytes]]:
-    """Return the sizes of the checkpoints in use, and the proof files."""
+) -> tuple[dict[Place, int], dict[str, bytes]]:
+    """Return the size of the checkpoint that proves each row, and the proof files."""
     by_size = {row.size: row for row in checkpoints if row.size <= len(log)}
     anchored = [row.size for row in receipts if row.size in by_size]
     ends = sorted({max(anchored, default=0), max(by_size, default=0)} - {0})
     tree = Tree([row.leaf_hash for row in log])
     proofs: dict[str, bytes] = {}
-    sizes: set[int] = set()
+    proved: dict[Place, int] = {}
     trees = _SegmentTrees(store, log)
     for row in rows:
         segment = trees.of(row[0], row[1])
         size = next((end for end in ends if segment is not None and segment.index < end), None)
         if segment is None or size is None:
             continue
-        sizes.add(size)
+        proved[row[0], row[1]] = size
         proofs[proof_name(row[0], row[1])] = segment.prove(row[1], log=tree, size=size, note=by_size[size].note)
-    return sizes, proofs
+    return proved, proofs
 
 
 class _SegmentTrees:

@@ -74,13 +74,16 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
         origin=facts["origin"] if isinstance(facts["origin"], str) else "",
         pin=root.pin if root else "",
         checkpoints=_checkpoints(collected.files),
+        proved=collected.proved,
+        receipts=collected.receipts,
+        unsigned=unsigned,
     )
     files["report.html"] = render_report(collected.rows, collected.contents, report).encode()
     return Bundle(
         data=pack(seal_manifest(files, facts, signer)),
         rows=len(collected.rows),
         contents=len(collected.contents),
-        unsealed=len(collected.rows) - collected.sealed_rows,
+        unsealed=sum((row[0], row[1]) not in collected.proved for row in collected.rows),
         pin=_pin(root),
         unsigned=unsigned,
     )

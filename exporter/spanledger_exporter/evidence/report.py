@@ -1,50 +1,71 @@
 """The page for people in a bundle: what happened, in order, with texts and places; opens offline, prints well.
 
 The page is not evidence. It says so, and names the hash of every row, so that a reader can find it in the verdict.
+
+Rules
+- One event is one article: the row that was written before a request left is folded into the one that completes it, and
+  one that nothing completed says so.
+- A text stands there once; where it was sent again, the page says so and leads to it. Nothing is left out in silence.
+- Every article says whether the bundle proves its rows, and the head how many it does not. What does not fit its own
+  hash is marked ALTERED: nobody should read it for what was recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from typing import Any
 
-from spanledger_exporter.verify.envelopes import parse_envelope
-from spanledger_exporter.verify.source import ContentRow, RowTuple
+from spanledger_exporter.ledger.content import content_ref
+from spanledger_exporter.ledger.row import env_hash, row_hash
+from spanledger_exporter.read.event import Event, fold, in_causal_order, moment
+from spanledger_exporter.read.figures import format_duration
+from spanledger_exporter.verify.source import ContentRow, Place, ReceiptRow, RowTuple
 from spanledger_exporter.verify.standalone import NOT_PROVED
 
 MAX_TEXT = 4_000
 """Characters shown of one text; the whole of it lies under `content/` in the bundle."""
 
+ALTERED = "<p class=error>ALTERED: these bytes do not fit their reference, so they are not what was recorded</p>"
+
+KINDS = {"chain.open": "recording began", "chain.close": "recording ended"}
+
+TERMS = {
+    "Row": "one thing that was written down, when it happened; its hash (64 digits) changes with every letter of it",
+    "Chain": "the rows of one running program; each names the hash of the one before, so none can be taken out",
+    "Content": "a text or document; its reference is made from its very bytes",
+    "Checkpoint": "a signed statement about every row up to then; it cannot be signed again over other rows unnoticed",
+    "Anchor": "a place outside the database that was given a checkpoint to keep",
+    "Incomplete": "it began, and its end was never recorded: the program was stopped, or it was still running",
+}
+"""What the words on the page mean, for somebody who is not an engineer."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What stands at the head of the page."""
+    """What stands at the head of the page; `unsigned` says why the manifest is not signed, empty when it is."""
 
     scope: Mapping[str, Any]
     created_at: str
     origin: str
     pin: str
     checkpoints: Sequence[str]
+    proved: Mapping[Place, int] = field(default_factory=dict[Place, int])
+    receipts: Sequence[ReceiptRow] = ()
+    unsigned: str = ""
 
 
 def render_report(rows: Sequence[RowTuple], contents: Mapping[bytes, ContentRow], facts: ReportFacts) -> str:
     """Return the page as HTML, without anything that a browser would have to fetch."""
-    parsed = [(row, parse_envelope(row[4]) or {}) for row in rows]
-    ordered = sorted(parsed, key=lambda pair: (_start_ns(pair[0], pair[1]), pair[0][1]))
+    read = [Event.from_row(row[0].hex(), row[1], row[6].hex(), row[3], row[4]) for row in rows]
+    events = in_causal_order(fold(read))
+    page = _Page(contents, facts, altered={(row[0].hex(), row[1], row[6].hex()) for row in rows if not _holds(row)})
     style = files("spanledger_exporter.evidence").joinpath("report.css").read_text(encoding="utf-8")
-    body = "".join(
-        [
-            *_head(ordered, facts),
-            "<main>",
-            *(_event(row, envelope, contents) for row, envelope in ordered),
-            "</main>",
-            *_foot(facts),
-        ]
-    )
+    articles = (page.event(event) for event in events)
+    body = "".join([*_head(rows, events, facts), "<main>", *articles, "</main>", *_foot(facts)])
     title = f"Evidence: {_scope(facts.scope)}"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -52,18 +73,32 @@ def render_report(rows: Sequence[RowTuple], contents: Mapping[bytes, ContentRow]
     )
 
 
-def _head(ordered: Sequence[tuple[RowTuple, Mapping[str, Any]]], facts: ReportFacts) -> Iterator[str]:
+def _head(rows: Sequence[RowTuple], events: Sequence[Event], facts: ReportFacts) -> Iterator[str]:
     yield f"<header><h1>Evidence: {escape(_scope(facts.scope))}</h1><dl>"
     yield _pair("Log", facts.origin or "not sealed yet")
     yield _pair("Made", facts.created_at)
-    writers = len({row[0] for row, _ in ordered})
-    yield _pair("Rows", f"{len(ordered)}, by {writers} writer{'' if writers == 1 else 's'}")
-    if ordered:
-        first, last = (_start_ns(*ordered[index]) for index in (0, -1))
+    writers = len({row[0] for row in rows})
+    yield _pair("Rows", f"{len(rows)}, by {writers} writer{'' if writers == 1 else 's'}, in {len(events)} events")
+    if events:
+        first, last = min(event.start_ns for event in events), max(event.end_ns for event in events)
         yield _pair("From, to", f"{_time(first)} — {_time(last)}")
     yield _pair("Trust root", facts.pin or "none in this bundle")
-    yield "</dl><p class=lead>This page is for reading. The proof is in the bundle: <code>python verify.py bundle.zip"
-    yield " --trust-root SHA256</code> with a digest that you got from somebody you trust.</p></header>"
+    yield from _reach(rows, facts)
+    yield "</dl><p class=lead>This page is for reading, and proves nothing by itself. The proof is in the bundle: "
+    yield "<code>python verify.py bundle.zip --trust-root SHA256</code> with a digest, and a copy of verify.py, that "
+    yield "you got from somebody you trust.</p></header>"
+
+
+def _reach(rows: Sequence[RowTuple], facts: ReportFacts) -> Iterator[str]:
+    """Say how far the proofs in the bundle reach, whatever its verdict will be."""
+    proved = sum((row[0], row[1]) in facts.proved for row in rows)
+    without = len(rows) - proved
+    missing = f"; {without} HAVE NONE, they were not sealed when the bundle was made" if without else ""
+    yield _pair("Proofs", f"for {proved} of {len(rows)} rows{missing}")
+    anchors = sorted({f"{row.kind} {row.target}" for row in facts.receipts})
+    yield _pair("Anchors that gave a receipt", ", ".join(anchors) or "NONE: nothing outside vouches for these rows")
+    if facts.unsigned:
+        yield _pair("Signature", f"NONE, so rows may have been left out: {facts.unsigned}")
 
 
 def _scope(scope: Mapping[str, Any]) -> str:
@@ -72,76 +107,133 @@ def _scope(scope: Mapping[str, Any]) -> str:
     return ", ".join(shown) or "the whole ledger"
 
 
-def _event(row: RowTuple, envelope: Mapping[str, Any], contents: Mapping[bytes, ContentRow]) -> str:
-    kind = str(envelope.get("event_type", "unreadable"))
-    outcome = str(envelope.get("outcome", ""))
-    name = str(envelope.get("name", "") or envelope.get("operation", ""))
-    if str(envelope.get("event_id", "")).endswith(":begin"):
-        name += " (about to begin)"
-    lines = [
-        f'<article class="{escape(kind.partition(".")[0])}"><h2><time>{_time(_start_ns(row, envelope))}</time> ',
-        f"<b>{escape(kind.replace('_', ' '))}</b> {escape(name)}",
-        f' <span class="outcome {escape(outcome)}">{escape(outcome)}</span></h2><dl>',
-        *(_pair(label, value) for label, value in _facts(envelope)),
-        "</dl>",
-        *_parts(envelope, contents),
-        f"<p class=place>chain {row[0].hex()} row {row[1]} · {row[6].hex()}</p></article>",
-    ]
-    return "".join(lines)
+class _Page:
+    """The articles of one page; remembers which texts it has shown."""
+
+    def __init__(
+        self, contents: Mapping[bytes, ContentRow], facts: ReportFacts, *, altered: AbstractSet[tuple[str, int, str]]
+    ) -> None:
+        self._contents = contents
+        self._facts = facts
+        self._altered = altered
+        self._shown: set[str] = set()
+
+    def event(self, event: Event) -> str:
+        """Return the article of one event."""
+        kind = event.event_type or "unreadable"
+        word = KINDS.get(kind, kind.replace("_", " "))
+        name = event.text("name") or event.text("operation")
+        lines = [
+            f'<article class="{escape(kind.partition(".")[0])}"><h2><time>{_time(event.start_ns)}</time> ',
+            f"<b>{escape(word)}</b> {escape(name if name != kind else '')}",
+            f' <span class="outcome {escape(event.outcome)}">{escape(event.outcome)}</span></h2><dl>',
+            *(_pair(label, value) for label, value in _facts(event)),
+            "</dl>",
+            *self._parts(event),
+            *self._places(event),
+            "</article>",
+        ]
+        return "".join(lines)
+
+    def _places(self, event: Event) -> Iterator[str]:
+        if event.is_intent:
+            yield "<p class=gone>It was written down before the request was sent; no end of it was recorded.</p>"
+        elif event.intent is not None:
+            yield self._place(event.intent, " (written before the request was sent)")
+        yield self._place(event, "")
+
+    def _place(self, event: Event, what: str) -> str:
+        if (event.chain, event.seq, event.row_hash) in self._altered:
+            what += " · ALTERED: this row does not fit its hash, so it is not what was recorded"
+        size = self._facts.proved.get((bytes.fromhex(event.chain), event.seq))
+        held = any(row.size == size for row in self._facts.receipts)
+        proof = "no proof: not sealed yet" if size is None else f"its proof leads to the checkpoint of size {size}"
+        proof += "" if size is None or held else ", which no anchor took yet"
+        return f"<p class=place>chain {event.chain} row {event.seq}{what} · {event.row_hash} · {proof}</p>"
+
+    def _parts(self, event: Event) -> Iterator[str]:
+        for direction in ("input", "output"):
+            items = event.at(direction)
+            for item in items if isinstance(items, list) else ():
+                if isinstance(item, Mapping):
+                    label = " ".join(str(item[key]) for key in ("role", "type", "name") if key in item)
+                    yield self._part(f"{direction}: {label.replace('_', ' ')}", item, direction)
+        message = event.text("error", "message_ref")
+        if message:
+            yield self._part("error message", {"ref": message}, "output")
+        rest = event.text("attributes_ref", "ref") or event.text("attributes_ref")
+        if rest:
+            yield f"<p class=place>everything else that was recorded of it: content {escape(rest)}</p>"
+
+    def _part(self, label: str, item: Mapping[str, Any], direction: str) -> str:
+        ref = str(item.get("ref", ""))
+        is_hex = len(ref) == 64 and not set(ref) - set("0123456789abcdef")
+        content = self._contents.get(bytes.fromhex(ref)) if is_hex else None
+        if ref in self._shown:
+            return (
+                f'<section class="{direction}"><h3>{escape(label)}</h3>'
+                f'<p class=gone>the same as <a href="#c{ref}">shown above</a> (content {ref[:12]}…)</p></section>'
+            )
+        mark = ""
+        if content is not None:
+            self._shown.add(ref)
+            mark = f' id="c{ref}"'
+        return (
+            f'<section class="{direction}"{mark}><h3>{escape(label)}</h3>{_shown(item, content)}'
+            f"<p class=place>content {escape(ref)}</p></section>"
+        )
 
 
-def _facts(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    actor = _object(envelope, "actor")
-    if actor:
-        yield "Who", " ".join(str(actor[key]) for key in ("type", "id", "role") if key in actor)
-    snapshot = _object(envelope, "snapshot")
-    model = snapshot.get("model") or snapshot.get("model_requested")
-    if model:
-        yield "Model", " ".join(str(part) for part in (snapshot.get("provider"), model) if part)
-    prompt = _object(snapshot, "prompt")
-    if prompt:
-        yield "Prompt", " ".join(str(prompt[key]) for key in ("name", "version", "hash") if key in prompt)
-    usage = _object(envelope, "usage")
-    if usage:
-        yield "Tokens", f"{usage.get('input_tokens', '?')} in, {usage.get('output_tokens', '?')} out"
-    cost = _object(envelope, "cost")
-    if "usd" in cost:
-        yield "Cost", f"{cost['usd']} USD"
-    error = _object(envelope, "error")
-    if error:
-        yield "Error", str(error.get("type", ""))
-    for name in ("decision", "review", "action", "access"):
-        yield from _body(_object(envelope, name))
-    chain = _object(envelope, "chain")
-    yield from _body({name: chain[name] for name in ("role", "host", "content", "durability") if name in chain})
-
-
-def _body(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in body.items():
-        if isinstance(value, (str, int)) and not isinstance(value, bool):
-            yield key.replace("_", " ").capitalize(), str(value)
-
-
-def _parts(envelope: Mapping[str, Any], contents: Mapping[bytes, ContentRow]) -> Iterator[str]:
-    for direction in ("input", "output"):
-        items = envelope.get(direction)
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, dict):
-                yield _part(direction, item, contents)
-
-
-def _part(direction: str, item: Mapping[str, Any], contents: Mapping[bytes, ContentRow]) -> str:
-    ref = str(item.get("ref", ""))
-    label = " ".join(str(item[key]) for key in ("role", "type", "name") if key in item)
-    content = contents.get(bytes.fromhex(ref)) if len(ref) == 64 and not set(ref) - set("0123456789abcdef") else None
-    return (
-        f'<section class="{direction}"><h3>{direction}: {escape(label)}</h3>{_shown(item, content)}'
-        f"<p class=place>content {escape(ref)}</p></section>"
+def _facts(event: Event) -> Iterator[tuple[str, str]]:
+    who = [event.text("actor", key) for key in ("type", "id", "role")]
+    named = (
+        ("Who", " ".join(filter(None, who))),
+        ("Case", event.text("context", "case_id")),
+        ("About", event.text("parent_event_id")),
+        ("Model", " ".join(filter(None, (event.text("snapshot", "provider"), event.model)))),
+        ("Took", format_duration(event.duration_ms)),
+        ("Cost", f"{event.text('cost', 'usd')} USD" if event.text("cost", "usd") else ""),
+        ("Confidence", "" if event.text("decision", "confidence") else event.text("confidence")),
+        ("Error", event.text("error", "type")),
     )
+    yield from ((label, value) for label, value in named if value)
+    yield from _versions(event)
+    if event.at("usage"):
+        given, answered = (event.text("usage", name) or "?" for name in ("input_tokens", "output_tokens"))
+        yield "Tokens", f"{given} in, {answered} out"
+    for name in ("decision", "review", "action", "escalation", "access", "loss"):
+        yield from _body(event.at(name))
+    yield from _body({name: event.at("chain", name) for name in ("role", "host", "content", "durability")})
+
+
+def _versions(event: Event) -> Iterator[tuple[str, str]]:
+    """Yield what was in force: prompt, policy, retrieval index, data set, workflow."""
+    for part in ("prompt", "policy", "retrieval", "dataset", "workflow"):
+        held = event.at("snapshot", part)
+        values = held if isinstance(held, Mapping) else {"name": held} if held else {}
+        shown = " ".join(str(values[key]) for key in ("name", "index", "id", "version", "hash") if values.get(key))
+        if shown:
+            yield part.capitalize(), shown
+
+
+def _body(body: Any) -> Iterator[tuple[str, str]]:
+    """Yield the members of a structured body; lists and nested members in one line each."""
+    for key, value in body.items() if isinstance(body, Mapping) else ():
+        text = _flat(value)
+        if text:
+            yield key.replace("_", " ").capitalize(), text
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {_flat(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_flat, value))
+    return "" if value is None else {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _shown(item: Mapping[str, Any], content: ContentRow | None) -> str:
-    media = str(item.get("media", ""))
+    media = str(item.get("media") or (content.media if content is not None else ""))
     if item.get("class") == "withheld":
         return "<p class=gone>withheld: only its reference was recorded</p>"
     if content is None:
@@ -150,31 +242,33 @@ def _shown(item: Mapping[str, Any], content: ContentRow | None) -> str:
         return "<p class=gone>encrypted for the auditor</p>"
     if not media.startswith(("text/", "application/json")):
         return f"<p class=gone>{content.size:,} bytes of {escape(media)}: see the file under content/</p>"
+    warning = "" if content_ref(content.media, content.data) == content.ref else ALTERED
     text = content.data.decode("utf-8", "replace")
     cut = f"\n… {len(text) - MAX_TEXT:,} more characters under content/" if len(text) > MAX_TEXT else ""
-    return f"<pre>{escape(text[:MAX_TEXT])}{cut}</pre>"
+    if not text:
+        return f"{warning}<p class=gone>empty</p>"
+    return f"{warning}<pre>{escape(text[:MAX_TEXT])}{cut}</pre>"
 
 
 def _foot(facts: ReportFacts) -> Iterator[str]:
     yield "<footer><h2>What the bundle does not prove</h2><ul>"
     yield from (f"<li>{escape(line)}</li>" for line in NOT_PROVED)
-    yield "</ul><h2>Checkpoints</h2>"
+    yield "</ul><h2>Words on this page</h2><dl class=terms>"
+    yield from (_pair(term, meaning) for term, meaning in TERMS.items())
+    yield "</dl><h2>Checkpoints</h2>"
     yield from (f"<pre>{escape(note)}</pre>" for note in facts.checkpoints)
     yield "</footer>"
 
 
-def _start_ns(row: RowTuple, envelope: Mapping[str, Any]) -> int:
-    start = _object(envelope, "time").get("start")
-    return int(start) if isinstance(start, str) and start.isdecimal() else row[3]
-
-
 def _time(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+    return moment(time_ns).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
 
 
-def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    inner = value.get(key)
-    return inner if isinstance(inner, dict) else {}
+def _holds(row: RowTuple) -> bool:
+    chain, seq, prev_hash, time_ns, env, digest, link, _ = row
+    return env_hash(env) == digest and link == row_hash(
+        chain_id=chain, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest
+    )
 
 
 def _pair(label: str, value: str) -> str:

@@ -303,7 +303,7 @@ def verify_bundle(files: Mapping[str, bytes], pins: list[str], trust_root: str, 
     if trust_root in {sha256(files[name]).hexdigest() for name in files if name.startswith("trust-root/")}:
         keys += follow_trust_root(files, trust_root)
     elif trust_root:
-        reason = f"no trust root in it has the digest {trust_root}: made under other keys than you pinned, or mistyped"
+        reason = f"no trust root in it has the digest {trust_root}: another log's, or altered, or mistyped"
         findings.add("unverifiable", "authenticity", reason)
     elif not keys:
         findings.add("unverifiable", "authenticity", "no key was pinned: pass --trust-root or --key")
