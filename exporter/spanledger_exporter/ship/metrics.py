@@ -20,14 +20,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
+from spanledger_exporter.ship.chain_shipper import Shipped
 from spanledger_exporter.ship.status import SpoolStatus, spool_status
-
-if TYPE_CHECKING:
-    from spanledger_exporter.ship.shipper import Shipper
 
 METER = "spanledger.ship"
 STATUS_LIFETIME_S = 1.0
@@ -37,12 +35,20 @@ Value = Callable[[], float]
 
 
 class ShipMetrics:
-    """Registers the instruments for one shipper."""
+    """Registers the instruments for one shipper: `totals` are what it counts into while it runs."""
 
     def __init__(
-        self, shipper: Shipper, provider: MeterProvider | None = None, *, clock: Callable[[], int] = time.time_ns
+        self,
+        spool_directory: Path,
+        totals: Shipped,
+        *,
+        is_failing: Callable[[], bool],
+        provider: MeterProvider | None = None,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._shipper = shipper
+        self._spool_directory = spool_directory
+        self._totals = totals
+        self._is_failing = is_failing
         self._clock = clock
         self._status: SpoolStatus | None = None
         self._looked_ns = 0
@@ -62,11 +68,11 @@ class ShipMetrics:
         yield "spanledger.spool.size", "By", "all of the spool", lambda: self._spool().stored_bytes
         yield "spanledger.spool.chains", "{chain}", "chains in the spool", lambda: self._spool().chains
         yield "spanledger.spool.oldest_unshipped", "s", "age of the row that waits longest", self._oldest
-        yield "spanledger.ship.lag", "s", "from writing to confirmation", lambda: self._shipper.totals.lag_s
-        yield "spanledger.ship.failing", "1", "the store takes no rows", lambda: self._shipper.last_error is not None
+        yield "spanledger.ship.lag", "s", "from writing to confirmation", lambda: self._totals.lag_s
+        yield "spanledger.ship.failing", "1", "the store takes no rows", self._is_failing
 
     def _counters(self) -> Iterable[tuple[str, str, str, Value]]:
-        totals = self._shipper.totals
+        totals = self._totals
         yield "spanledger.ship.rows", "{row}", "rows delivered", lambda: totals.rows
         yield "spanledger.ship.contents", "{content}", "contents delivered", lambda: totals.contents
         yield "spanledger.ship.dead_letters", "{row}", "refused by the store", lambda: totals.dead_letters
@@ -75,7 +81,7 @@ class ShipMetrics:
     def _spool(self) -> SpoolStatus:
         now = self._clock()
         if self._status is None or now - self._looked_ns > STATUS_LIFETIME_S * 1e9:
-            self._status = spool_status(self._shipper.settings.spool_directory)
+            self._status = spool_status(self._spool_directory)
             self._looked_ns = now
         return self._status
 

@@ -258,7 +258,9 @@ class Shipper:
         self._interval_s = interval_s
         self._each_cycle = each_cycle
         self._after_fork_state()
-        self._metrics = ShipMetrics(self)
+        self._metrics = ShipMetrics(
+            settings.spool_directory, self.totals, is_failing=lambda: self.last_error is not None
+        )
         _SHIPPERS.add(self)
 
     def _after_fork_state(self) -> None:

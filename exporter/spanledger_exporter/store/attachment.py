@@ -15,20 +15,27 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.store.address import DEFAULT_DATABASE
 from spanledger_exporter.store.links import definitions_directory
-
-if TYPE_CHECKING:
-    from spanledger_exporter.store.connection import Store
 
 REFRESH_S = 1
 BESIDE_OWNER_STALE_S = 2.0
 """How far behind its owner such a reader may be: one interval, and as long again on a busy machine."""
 
 _HEAD = re.compile(r"\AATTACH (TABLE|VIEW) _ UUID '([0-9a-f-]{36})'")
+
+
+class ScratchEngine(Protocol):
+    """The engine that the tables are attached to: an open `connection.Store`."""
+
+    def command(self, sql: str, /) -> None:
+        """Run a statement. Raises StoreError."""
+
+    def use_database(self) -> None:
+        """Let unqualified names mean our database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Attachment:
         """Remove the scratch directory."""
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def attach(self, store: Store) -> None:
+    def attach(self, store: ScratchEngine) -> None:
         """Create every table and view of the directory in `store`, the scratch engine."""
         store.command(f"CREATE DATABASE IF NOT EXISTS {DEFAULT_DATABASE}")
         store.use_database()
@@ -96,7 +103,7 @@ def _definition(name: str, text: str) -> Definition:
     return Definition(name, head[1], head[2], text[head.end() :].strip())
 
 
-def _create_views(store: Store, views: list[Definition], directory: Path) -> None:
+def _create_views(store: ScratchEngine, views: list[Definition], directory: Path) -> None:
     """Create views in an order in which each finds what it selects from: those that fail wait for the others."""
     while views:
         waiting: list[Definition] = []

@@ -5,7 +5,7 @@ Life of a call:
 
 1. `observe` (or `observe_async`) wraps the method. It asks whether the call is ours to record and finds the call site.
 2. The client's function gives an `Exchange`: the immutable `InvocationRequest`, with content as `Deferred` sequences.
-3. `Telemetry.start` starts the span in a context with the hand-over; the library's method runs in one with the span.
+3. `start_call` starts the span in a context with the hand-over; the library's method runs in one with the span.
 4. The answer becomes an `InvocationResult`: at once, at the end of a stream, or when a raw response is parsed.
 5. `Call.finish` sets the hand-over's result, attributes, status and metrics, and ends the span, exactly once.
 """

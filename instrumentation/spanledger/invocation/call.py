@@ -12,30 +12,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from copy import deepcopy
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation import (
+    _SPAN_KEY,  # pyright: ignore[reportPrivateUsage]  # what `set_span_in_context` writes, with one copy less
+)
 
 from spanledger.invocation.content import content_attributes, content_values
 from spanledger.invocation.faults import report_once
-from spanledger_semconv import attributes as names
-from spanledger_semconv.invocation import Invocation, InvocationRequest, InvocationResult, Outcome, Usage
+from spanledger.invocation.span_attributes import request_attributes, result_attributes
+from spanledger.invocation.telemetry import Telemetry
+from spanledger_semconv.invocation import CONTEXT_KEY, Invocation, InvocationRequest, InvocationResult, Outcome
 
-if TYPE_CHECKING:
-    from spanledger.invocation.telemetry import Telemetry
+EXCHANGE_KEY = "spanledger-exchange"
+"""Key in the OpenTelemetry context of a running call under which its `Exchange` is found."""
 
 _LONGEST_MESSAGE = 4096
 _CALLER_GAVE_UP = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
-
-_SAID_ON_SPAN = frozenset({"cancelled", "incomplete", "escalated"})  # what a span's status cannot say
-_OTHER_USAGE = {
-    "input_audio": names.GEN_AI_USAGE_AUDIO_INPUT_TOKENS,
-    "output_audio": names.GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS,
-}
 
 
 class Call:
@@ -106,7 +103,9 @@ class Call:
         if telemetry.has_hook:
             content = deepcopy(content)  # a hook may change what is emitted; the hand-over stays what was said
         attributes = result_attributes(result)
-        event = telemetry.completed(self, attributes, content) if telemetry.has_listener else None
+        event = None
+        if telemetry.has_listener:
+            event = telemetry.completed(request, span, self.context, attributes=attributes, content=content)
         if is_recording:
             if content and telemetry.settings.content_on_span and request.operation != "embeddings":
                 attributes.update(content_attributes(content))  # embeddings have no such attributes
@@ -116,6 +115,23 @@ class Call:
         telemetry.metrics.note(request, result, duration_s, self.chunk_interval_s, span.get_span_context())
         if event is not None:
             telemetry.emit(event)
+
+
+def start_call(telemetry: Telemetry, request: InvocationRequest, *, exchange: object, parent: Context) -> Call:
+    """Start the span of a call, named `{operation} {model}`; `parent` is the current context.
+
+    `exchange` is found under `EXCHANGE_KEY` in the context that the call runs in.
+    Raises `CallRefusedError` where the ledger cannot be written and its owner wants such calls refused.
+    """
+    invocation = Invocation(request)
+    span = telemetry.tracer.start_span(
+        f"{request.operation} {request.model}" if request.model else request.operation,
+        Context({**parent, CONTEXT_KEY: invocation}),
+        SpanKind.CLIENT,
+        request_attributes(request),
+    )
+    context = Context({**parent, **telemetry.markers, EXCHANGE_KEY: exchange, _SPAN_KEY: span})
+    return Call(telemetry, invocation, span, context)
 
 
 def failed(
@@ -146,44 +162,6 @@ def error_type_of(error: BaseException) -> str:
     """Give the qualified class name of `error`; builtins without their module."""
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def result_attributes(result: InvocationResult) -> dict[str, Any]:
-    """Every span attribute that `result` gives, except content."""
-    attributes: dict[str, Any] = dict(result.attributes)
-    if result.response_id is not None:
-        attributes[names.GEN_AI_RESPONSE_ID] = result.response_id
-    if result.model is not None:
-        attributes[names.GEN_AI_RESPONSE_MODEL] = result.model
-    reasons: Sequence[str] = result.finish_reasons
-    if reasons:
-        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reasons)
-    if result.time_to_first_chunk_s is not None:
-        attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = result.time_to_first_chunk_s
-    if result.error_type is not None:
-        attributes[names.ERROR_TYPE] = result.error_type
-    if result.outcome in _SAID_ON_SPAN:
-        attributes[names.SPANLEDGER_EVENT_OUTCOME] = result.outcome
-    if result.usage is not None:
-        _add_usage(result.usage, attributes)
-    return attributes
-
-
-def _add_usage(usage: Usage, attributes: dict[str, Any]) -> None:
-    """Totals as reported, also 0; subsets only where there is something in them."""
-    if usage.input_tokens is not None:
-        attributes[names.GEN_AI_USAGE_INPUT_TOKENS] = usage.input_tokens
-    if usage.output_tokens is not None:
-        attributes[names.GEN_AI_USAGE_OUTPUT_TOKENS] = usage.output_tokens
-    if usage.cache_read:
-        attributes[names.GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS] = usage.cache_read
-    if usage.cache_write:
-        attributes[names.GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS] = usage.cache_write
-    if usage.reasoning:
-        attributes[names.GEN_AI_USAGE_REASONING_OUTPUT_TOKENS] = usage.reasoning
-    for key, count in usage.other.items():
-        if count and key in _OTHER_USAGE:
-            attributes[_OTHER_USAGE[key]] = count
 
 
 _NOTHING = InvocationResult(outcome="error")

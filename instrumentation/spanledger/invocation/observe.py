@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from opentelemetry.context import Context, attach, detach, get_current
 
 from spanledger.invocation.abandoned import end_from_finaliser, end_waiting, waiting
-from spanledger.invocation.call import Call, failed
+from spanledger.invocation.call import Call, failed, start_call
 from spanledger.invocation.call_site import find_call_site, modules_inside
 from spanledger.invocation.faults import report_once
 from spanledger.invocation.raw_body import read_body
@@ -153,7 +153,7 @@ def _begin(  # noqa: PLR0917  # a closure in place of the arguments costs each c
         exchange = open_exchange(instance, args, kwargs, site)
         if exchange is None:
             return None
-        return exchange, telemetry.start(exchange.request, exchange=exchange, parent=context)
+        return exchange, start_call(telemetry, exchange.request, exchange=exchange, parent=context)
     except CallRefusedError:
         raise
     except Exception as error:

@@ -15,25 +15,15 @@ from typing import Any, Protocol
 from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber, get_logger
 from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import Span, SpanKind, TracerProvider, get_tracer
-from opentelemetry.trace.propagation import (
-    _SPAN_KEY,  # pyright: ignore[reportPrivateUsage]  # what `set_span_in_context` writes, with one copy less
-)
+from opentelemetry.trace import Span, TracerProvider, get_tracer
 
-from spanledger.invocation.call import Call
 from spanledger.invocation.coexistence import is_recorded_elsewhere, nested_markers
 from spanledger.invocation.faults import report_once, warn_once
 from spanledger.invocation.metrics import INFERENCE_OPERATIONS, CallMetrics
 from spanledger.invocation.settings import CaptureSettings, read_settings
+from spanledger.invocation.span_attributes import request_attributes
 from spanledger_semconv import attributes as names
-from spanledger_semconv.invocation import (
-    CONTEXT_KEY,
-    Invocation,
-    InvocationRequest,
-)
-
-EXCHANGE_KEY = "spanledger-exchange"
-"""Key in the OpenTelemetry context of a running call under which its `Exchange` is found."""
+from spanledger_semconv.invocation import InvocationRequest
 
 COMPLETION_HOOK = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 _HOOK_GROUP = "opentelemetry_genai_completion_hook"
@@ -75,10 +65,10 @@ class Telemetry:
         self.active = True
         self._rivals_check: Callable[[], bool] | None = rivals_check
         self._steps_aside = False
-        self._markers = nested_markers()
+        self.markers = nested_markers()
         self.settings = settings if settings is not None else read_settings()
         self.metrics = CallMetrics(get_meter(scope, version, meter_provider, _SCHEMA_URL), self.settings.metric_names)
-        self._tracer = get_tracer(scope, version, tracer_provider, _SCHEMA_URL)
+        self.tracer = get_tracer(scope, version, tracer_provider, _SCHEMA_URL)
         self._logger: Logger = get_logger(scope, version, logger_provider, _SCHEMA_URL)
         self._hook = completion_hook if completion_hook is not None else _load_hook()
         self.has_hook = self._hook is not None
@@ -92,55 +82,30 @@ class Telemetry:
         check, self._rivals_check = self._rivals_check, None
         if check is not None:  # at the first call, when every instrumentation has been switched on
             self._steps_aside = check()
-            self._markers = nested_markers()
+            self.markers = nested_markers()
         return self._steps_aside
-
-    def start(
-        self,
-        request: InvocationRequest,
-        *,
-        kind: SpanKind = SpanKind.CLIENT,
-        name: str | None = None,
-        exchange: object = None,
-        parent: Context | None = None,
-    ) -> Call:
-        """Start the span of a call, named `{operation} {model}` unless `name` says otherwise.
-
-        `parent` is the current context, for a caller that has it at hand.
-        `exchange` is found under `EXCHANGE_KEY` in the context that the call runs in.
-        Raises `CallRefusedError` where the ledger cannot be written and its owner wants such calls refused.
-        """
-        invocation = Invocation(request)
-        if parent is None:
-            parent = get_current()
-        span = self._tracer.start_span(
-            name or (f"{request.operation} {request.model}" if request.model else request.operation),
-            Context({**parent, CONTEXT_KEY: invocation}),
-            kind,
-            _start_attributes(request),
-        )
-        context = Context({**parent, **self._markers, EXCHANGE_KEY: exchange, _SPAN_KEY: span})
-        return Call(self, invocation, span, context)
 
     def completed(
         self,
-        call: Call,
+        request: InvocationRequest,
+        span: Span,
+        context: Context,
+        *,
         attributes: Mapping[str, Any],
         content: Mapping[str, Any],
     ) -> LogRecord | None:
         """Build the details event, where wanted, and let the completion hook see the content before it is recorded."""
         event = None
-        request = call.request
         if self.settings.emit_event and request.operation in INFERENCE_OPERATIONS:
             event_content = content if self.settings.content_on_event else {}
             event = LogRecord(
                 event_name=_DETAILS_EVENT,
                 severity_number=SeverityNumber.DEBUG,
-                attributes={**_start_attributes(request), **attributes, **event_content},
-                context=call.context,
+                attributes={**request_attributes(request), **attributes, **event_content},
+                context=context,
             )
         if self._hook is not None:
-            self._call_hook(call.span, content, event)
+            self._call_hook(span, content, event)
         return event
 
     def emit(self, event: LogRecord) -> None:
@@ -160,30 +125,6 @@ class Telemetry:
             )
         except Exception as error:
             report_once("run the completion hook", error)
-
-
-def _start_attributes(request: InvocationRequest) -> dict[str, Any]:
-    attributes: dict[str, Any] = {names.GEN_AI_OPERATION_NAME: request.operation}
-    if request.provider is not None:
-        attributes[names.GEN_AI_PROVIDER_NAME] = request.provider
-    if request.model is not None:
-        attributes[names.GEN_AI_REQUEST_MODEL] = request.model
-    attributes.update(request.attributes)
-    prompt = request.prompt
-    if prompt is not None:
-        if prompt.digest is not None:
-            attributes[names.SPANLEDGER_PROMPT_HASH] = prompt.digest
-        if prompt.name is not None:
-            attributes[names.GEN_AI_PROMPT_NAME] = prompt.name
-        if prompt.version is not None:
-            attributes[names.GEN_AI_PROMPT_VERSION] = prompt.version
-    if request.tools:
-        attributes[names.SPANLEDGER_TOOL_DIGESTS] = tuple(f"{name}={digest}" for name, digest in request.tools.items())
-    site = request.call_site
-    if site is not None:
-        attributes[names.SPANLEDGER_CALL_SITE_MODULE] = site.module
-        attributes[names.SPANLEDGER_CALL_SITE_FUNCTION] = site.function
-    return attributes
 
 
 def _version() -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from opentelemetry.context import get_current
 
 from spanledger.invocation import Patch
-from spanledger.invocation.telemetry import EXCHANGE_KEY, Telemetry
+from spanledger.invocation.call import EXCHANGE_KEY
+from spanledger.invocation.telemetry import Telemetry
 
 _PARSERS = (
     ("openai.lib._chat_completion_resources", "_parse_chat_completion", "chat_completion"),

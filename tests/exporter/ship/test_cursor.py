@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from spanledger_exporter.ship.cursor import KEEP_LEFT_NS, NO_CURSOR, Cursor, Pending, format_cursor, parse_cursor
 from spanledger_exporter.spool.reader import START, Position
 
@@ -9,11 +11,17 @@ SECOND = 10**9
 NOW = 1_769_000_000 * SECOND
 
 
-def test_a_cursor_is_read_as_it_was_written() -> None:
-    """Every field, the batch under way and the places left included."""
-    left = ((NOW - SECOND, START), (NOW, Position(0, 70)))
-    pending = Pending(Position(1, 30), 12, b"\x02" * 32)
-    cursor = Cursor(Position(1, 20), 9, b"\x01" * 32, {0: 4}, pending, dead=(3,), left=left)
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        NO_CURSOR,
+        Cursor(Position(2, 90), 17, b"\1" * 32, {0: 5, 1: 11}, dead=(3, 9)),
+        Cursor(Position(0, 44), -1, pending=Pending(Position(1, 2), 3, b"\2" * 32)),
+        Cursor(Position(1, 20), 9, left=((NOW - SECOND, START), (NOW, Position(0, 70)))),
+    ],
+)
+def test_a_cursor_is_read_back_as_it_was_written(cursor: Cursor) -> None:
+    """`format_cursor` and `parse_cursor` are inverses."""
     assert parse_cursor(format_cursor(cursor)) == cursor
 
 

@@ -358,6 +358,7 @@ def test_a_file_that_its_writer_has_left_goes_though_the_next_is_empty(
         recorder._chain.writer.leave_file()
         [chain] = chains(settings.spool_directory)
         seal_by_hand(store, chain.chain_id, 1)
+        monkeypatch.setattr(cleanup, "LEFT_AFTER_S", 3600.0)
         assert drain(settings, store).removed_files == 0
         monkeypatch.setattr(cleanup, "LEFT_AFTER_S", 0.0)
         assert drain(settings, store).removed_files == 1

@@ -18,11 +18,10 @@ from exporter.ship.test_drain import assert_stored_once, record, spooled, text
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.recorder import open_recorder
 from spanledger_exporter.ship.backoff import Backoff
-from spanledger_exporter.ship.cursor import NO_CURSOR, Cursor, Pending, format_cursor, parse_cursor
+from spanledger_exporter.ship.chain_shipper import Shipped
 from spanledger_exporter.ship.metrics import ShipMetrics
 from spanledger_exporter.ship.shipper import Shipper, drain
 from spanledger_exporter.ship.status import spool_status
-from spanledger_exporter.spool.reader import Position
 from spanledger_exporter.store.connection import open_store
 
 
@@ -235,8 +234,9 @@ def test_the_figures_are_opentelemetry_metrics(tmp_path: Path) -> None:
     settings = load_settings({"SPANLEDGER_DIR": str(tmp_path)})
     record(settings, 3)
     reader = InMemoryMetricReader()
-    shipper = Shipper(settings)
-    metrics = ShipMetrics(shipper, MeterProvider([reader]))
+    metrics = ShipMetrics(
+        settings.spool_directory, Shipped(rows=7), is_failing=lambda: True, provider=MeterProvider([reader])
+    )
     data = reader.get_metrics_data()
     assert data is not None
     points = {
@@ -244,6 +244,8 @@ def test_the_figures_are_opentelemetry_metrics(tmp_path: Path) -> None:
         for metric in data.resource_metrics[0].scope_metrics[0].metrics
     }
     assert points["spanledger.spool.unshipped"] == ("By", spool_status(settings.spool_directory).unshipped_bytes)
+    assert points["spanledger.ship.rows"] == ("{row}", 7)
+    assert points["spanledger.ship.failing"] == ("1", 1)
     assert len(points) == 10
     del metrics
 
@@ -255,16 +257,3 @@ def test_backoff_grows_to_its_limit_and_starts_over() -> None:
     backoff.succeeded()
     assert backoff.failed() == 1
     assert Backoff(first_s=1, random=lambda: 0.0).failed() == 0.5
-
-
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        NO_CURSOR,
-        Cursor(Position(2, 90), 17, b"\1" * 32, {0: 5, 1: 11}, dead=(3, 9)),
-        Cursor(Position(0, 44), -1, pending=Pending(Position(1, 2), 3, b"\2" * 32)),
-    ],
-)
-def test_a_cursor_is_read_back_as_it_was_written(cursor: Cursor) -> None:
-    """`format_cursor` and `parse_cursor` are inverses."""
-    assert parse_cursor(format_cursor(cursor)) == cursor
