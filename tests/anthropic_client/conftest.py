@@ -1,4 +1,4 @@
-"""A local provider, the real SDK, and a stand-in for the audit processor that keeps what it is handed."""
+"""A local provider, the real SDK, and the instrumentor between them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import anthropic
 import pytest
 import pytest_asyncio
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from local_provider import LocalProvider
+from recorded_calls import Recorded
 from spanledger.anthropic import AnthropicInstrumentor
-from spanledger_semconv.invocation import CONTEXT_KEY, Invocation, InvocationRequest, InvocationResult
 
 MODEL = "claude-sonnet-5"
 CALL: Mapping[str, Any] = {
@@ -23,56 +22,6 @@ CALL: Mapping[str, Any] = {
     "max_tokens": 99,
     "messages": [{"role": "user", "content": "Is the alert real?"}],
 }
-
-
-class Recorded(SpanProcessor):
-    """Keeps every span and every hand-over, as the audit processor would."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-        self.handed_over: list[Invocation] = []
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Take the hand-over while the span starts."""
-        del span
-        found = None if parent_context is None else parent_context.get(CONTEXT_KEY)
-        if isinstance(found, Invocation):
-            list(found.request.input_messages)  # the intent row reads what is about to be sent
-            self.handed_over.append(found)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Keep the span."""
-        self.spans.append(span)
-
-    @property
-    def span(self) -> ReadableSpan:
-        """The only span."""
-        assert len(self.spans) == 1, [span.name for span in self.spans]
-        return self.spans[0]
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of the only span."""
-        return dict(self.span.attributes or {})
-
-    @property
-    def request(self) -> InvocationRequest:
-        """The request of the only call."""
-        assert len(self.handed_over) == 1
-        return self.handed_over[0].request
-
-    @property
-    def result(self) -> InvocationResult:
-        """The result of the only call, which must have ended."""
-        assert len(self.handed_over) == 1
-        result = self.handed_over[0].result
-        assert result is not None, "the call has not ended"
-        return result
-
-    @property
-    def with_usage(self) -> list[ReadableSpan]:
-        """Every span that carries token counts."""
-        return [span for span in self.spans if any(".usage." in name for name in span.attributes or {})]
 
 
 def set_global_provider(monkeypatch: pytest.MonkeyPatch, provider: TracerProvider) -> None:

@@ -14,15 +14,12 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import StatusCode
 
-from anthropic_client.conftest import CALL, MODEL, Recorded
+from anthropic_client.conftest import CALL, MODEL
+from left_early import break_and_drop, close_early, leave_the_block
 from local_provider import Event, LocalProvider, Reply
+from recorded_calls import Recorded
 
-INPUT_ONLY = {"gen_ai.usage.input_tokens": 12}
-
-
-def usage_of(recorded: Recorded) -> dict[str, Any]:
-    """Return the token counts on the only span."""
-    return {name: value for name, value in recorded.attributes.items() if ".usage." in name}
+INPUT_ONLY = {"input_tokens": 12}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +44,7 @@ def test_an_error_reaches_the_caller_unchanged_and_ends_the_call(
     assert recorded.result.error_message == str(raised.value)
     assert str(recorded.attributes["error.type"]).endswith(type(raised.value).__name__)
     assert recorded.span.status.status_code is StatusCode.ERROR
-    assert usage_of(recorded) == {}
+    assert recorded.usage == {}
 
 
 def test_retries_are_one_call(client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded) -> None:
@@ -58,7 +55,7 @@ def test_retries_are_one_call(client: anthropic.Anthropic, provider: LocalProvid
     client.with_options(max_retries=2).messages.create(**CALL)
     assert len(provider.requests) == 3
     assert recorded.result.outcome == "success"
-    assert usage_of(recorded)["gen_ai.usage.output_tokens"] == 6
+    assert recorded.usage["output_tokens"] == 6
 
 
 def test_a_timeout_is_an_error(client: anthropic.Anthropic, provider: LocalProvider, recorded: Recorded) -> None:
@@ -69,27 +66,6 @@ def test_a_timeout_is_an_error(client: anthropic.Anthropic, provider: LocalProvi
     assert (recorded.result.outcome, recorded.attributes["error.type"]) == ("error", "anthropic.APITimeoutError")
 
 
-def close_early(stream: Any) -> None:
-    """Close after two events."""
-    next(stream)
-    next(stream)
-    stream.close()
-
-
-def leave_the_block(stream: Any) -> None:
-    """Leave the `with` block after two events."""
-    with stream:
-        next(stream)
-        next(stream)
-
-
-def break_and_drop(stream: Any) -> None:
-    """Break out of the loop after two events and drop the stream."""
-    for number, _event in enumerate(stream):
-        if number == 1:
-            break
-
-
 @pytest.mark.parametrize("leave", [close_early, leave_the_block, break_and_drop])
 def test_a_stream_left_early_reports_what_was_said_and_nothing_else(
     client: anthropic.Anthropic, recorded: Recorded, leave: Callable[[Any], None]
@@ -98,7 +74,7 @@ def test_a_stream_left_early_reports_what_was_said_and_nothing_else(
     leave(client.messages.create(**CALL, stream=True))
     gc.collect()
     assert recorded.result.outcome == "cancelled"
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
     assert recorded.span.status.status_code is StatusCode.UNSET
 
 
@@ -110,7 +86,7 @@ def test_text_that_had_arrived_before_the_caller_left_is_kept(client: anthropic.
                 break
     assert recorded.result.outcome == "cancelled"
     assert recorded.result.output_messages[0]["parts"] == [{"type": "text", "content": "Hello from "}]
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
 
 
 def test_a_raw_stream_left_early_reports_the_bytes_that_were_read(
@@ -123,7 +99,7 @@ def test_a_raw_stream_left_early_reports_the_bytes_that_were_read(
             if "content_block_delta" in line:
                 break
     assert recorded.result.outcome == "cancelled"
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
 
 
 def test_a_raw_response_that_nobody_reads_ends_when_it_is_dropped(
@@ -144,7 +120,7 @@ def test_a_stream_left_after_its_end_is_complete(client: anthropic.Anthropic, re
             if event.type == "message_stop":
                 break
     assert recorded.result.outcome == "success"
-    assert usage_of(recorded)["gen_ai.usage.output_tokens"] == 6
+    assert recorded.usage["output_tokens"] == 6
 
 
 def test_a_stream_that_nobody_reads_ends_when_it_is_dropped(client: anthropic.Anthropic, recorded: Recorded) -> None:
@@ -154,7 +130,7 @@ def test_a_stream_that_nobody_reads_ends_when_it_is_dropped(client: anthropic.An
     del stream
     gc.collect()
     assert recorded.result.outcome == "cancelled"
-    assert usage_of(recorded) == {}
+    assert recorded.usage == {}
 
 
 def test_a_connection_lost_in_the_middle_is_an_error(
@@ -180,7 +156,7 @@ def test_a_stream_that_stops_without_its_end_is_incomplete(
     list(client.messages.create(**CALL, stream=True))
     assert recorded.result.outcome == "incomplete"
     assert list(recorded.result.finish_reasons) == ["error"]
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
 
 
 def test_an_error_event_in_the_stream_is_an_error(
@@ -241,7 +217,7 @@ async def test_a_task_cancelled_while_it_streams_ends_its_call(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert recorded.result.outcome == "cancelled"
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
 
 
 async def test_an_async_stream_left_early_is_cancelled(
@@ -253,7 +229,7 @@ async def test_an_async_stream_left_early_is_cancelled(
         break
     await stream.close()
     assert recorded.result.outcome == "cancelled"
-    assert usage_of(recorded) == INPUT_ONLY
+    assert recorded.usage == INPUT_ONLY
 
 
 class TestUnsampled:

@@ -11,8 +11,9 @@ import pytest
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 
-from anthropic_client.conftest import CALL, MODEL, Recorded
+from anthropic_client.conftest import CALL, MODEL
 from local_provider import LocalProvider, Reply, anthropic_wire
+from recorded_calls import Recorded
 from spanledger_semconv.invocation import Usage
 
 

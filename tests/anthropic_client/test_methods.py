@@ -12,8 +12,9 @@ from anthropic.lib.streaming import MessageStream
 from anthropic.lib.vertex import AnthropicVertex
 from pydantic import BaseModel
 
-from anthropic_client.conftest import CALL, MODEL, Recorded
+from anthropic_client.conftest import CALL, MODEL
 from local_provider import LocalProvider, Reply, anthropic_wire
+from recorded_calls import Recorded
 
 TEXT = "Hello from the local provider."
 BETA = "beta.messages"

@@ -6,8 +6,9 @@ from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_tracer
 
-from anthropic_client.conftest import CALL, MODEL, Recorded
+from anthropic_client.conftest import CALL, MODEL
 from local_provider import LocalProvider
+from recorded_calls import Recorded
 from spanledger.anthropic import AnthropicInstrumentor
 
 NATIVE_SCOPE = "com.anthropic.sdk.python"

@@ -10,8 +10,9 @@ import anthropic
 import httpx2
 import pytest
 
-from anthropic_client.conftest import CALL, Recorded
+from anthropic_client.conftest import CALL
 from local_provider import LocalProvider, Reply
+from recorded_calls import Recorded
 
 READERS: dict[str, Callable[[Any], Any]] = {
     "parse": lambda response: response.parse(),

@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import platform
-import statistics
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import genai_prices
 
+from median_call import report
 from spanledger_semconv.cost import price, warm
 from spanledger_semconv.invocation import Usage
 
-ROUNDS = 7
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 TIME_NS = int(NOON.timestamp()) * 10**9
 OPENAI = Usage(input_tokens=1200, output_tokens=100, cache_read=1000, reasoning=20)
@@ -42,17 +43,6 @@ def the_lists_own() -> object:
     """Price the first call with the list's own function."""
     usage = genai_prices.Usage(input_tokens=1200, output_tokens=100, cache_read_tokens=1000, output_reasoning_tokens=20)
     return genai_prices.calc_price(usage, "gpt-5.2", provider_id="openai", genai_request_timestamp=NOON)
-
-
-def report(name: str, count: int, work: Callable[[], object]) -> None:
-    """Time `work` and print the median per call."""
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(count):
-            work()
-        seconds.append((time.perf_counter() - began) / count)
-    print(f"{name:45s}{statistics.median(seconds) * 1e6:9.2f} µs")
 
 
 if __name__ == "__main__":

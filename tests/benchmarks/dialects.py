@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import json
 import platform
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from median_call import ROUNDS, report
 from spanledger_exporter.normalise.dialects import SpanFacts, read_span
 from spanledger_exporter.prompts.prompt_file import Prompt
 from spanledger_exporter.prompts.registry import PromptMatcher, save_prompts
 from spanledger_semconv.invocation import InvocationRequest
 
-ROUNDS = 7
 CAPTURES = Path(__file__).resolve().parent.parent / "exporter" / "normalise" / "dialects" / "captures"
 
 
@@ -56,17 +55,6 @@ def request(number: int) -> InvocationRequest:
 def template(number: int) -> str:
     """Return one of many templates that begin alike."""
     return f"You are assistant number {number} of the bank.\nSort this alert: {{alert}}\nAnswer in one word."
-
-
-def report(name: str, count: int, work: Callable[[], object]) -> None:
-    """Time `work` and print the median per span."""
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(count):
-            work()
-        seconds.append((time.perf_counter() - began) / count)
-    print(f"{name:45s}{statistics.median(seconds) * 1e6:9.2f} µs")
 
 
 if __name__ == "__main__":

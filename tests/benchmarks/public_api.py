@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 import platform
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
+from median_call import report
 from spanledger import case, decision, event_span, external_action, tool
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.otel.ledger import SpanLedger
 from spanledger_exporter.otel.processor import AuditSpanProcessor
-
-ROUNDS = 7
 
 
 def lookup(customer: int) -> dict[str, int]:
@@ -69,17 +67,6 @@ def measure(name: str, count: int) -> None:
     report(f"{name}: tool", count, lambda: decorated(7))
     report(f"{name}: decision", count, lambda: decision("route", result="close", rationale="because"))
     report(f"{name}: external action", count, act)
-
-
-def report(name: str, count: int, work: Callable[[], object]) -> None:
-    """Time `work` and print the median per call."""
-    seconds: list[float] = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(count):
-            work()
-        seconds.append((time.perf_counter() - began) / count)
-    print(f"{name:45s}{statistics.median(seconds) * 1e6:9.2f} µs")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import StatusCode
 
+from left_early import break_and_drop, close_early, leave_the_block
 from local_provider import Event, LocalProvider, Reply
-from openai_client.conftest import CALL, Recorded
+from openai_client.conftest import CALL
+from recorded_calls import Recorded
 from spanledger_semconv.invocation import CallRefusedError
 
 
@@ -89,27 +91,6 @@ def test_any_other_failure_of_a_processor_leaves_the_call_alone(client: openai.O
     recorded.refusal = RuntimeError("a bug of ours")
     assert client.chat.completions.create(**CALL).choices
     assert recorded.spans == []
-
-
-def close_early(stream: Any) -> None:
-    """Close after two chunks."""
-    next(stream)
-    next(stream)
-    stream.close()
-
-
-def leave_the_block(stream: Any) -> None:
-    """Leave the `with` block after two chunks."""
-    with stream:
-        next(stream)
-        next(stream)
-
-
-def break_and_drop(stream: Any) -> None:
-    """Break out of the loop after two chunks, and drop the stream."""
-    for number, _chunk in enumerate(stream):
-        if number == 1:
-            break
 
 
 def drop_unread(stream: Any) -> None:

@@ -13,7 +13,7 @@ import httpx2
 import openai
 import pytest
 
-from openai_client.conftest import Recorded
+from recorded_calls import Recorded
 
 PNG = base64.b64encode(b"not really a picture").decode()
 IMAGE_USAGE = {

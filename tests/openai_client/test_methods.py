@@ -11,7 +11,8 @@ import pydantic
 import pytest
 
 from local_provider import LocalProvider, Reply
-from openai_client.conftest import CALL, MODEL, Recorded
+from openai_client.conftest import CALL, MODEL
+from recorded_calls import Recorded
 
 REPORTED = {"input_tokens": 12, "output_tokens": 6}
 ASK: dict[str, Any] = {"model": MODEL, "input": "Is the alert real?"}

@@ -12,7 +12,8 @@ import pydantic
 import pytest
 
 from local_provider import Event, LocalProvider, Reply, openai_wire
-from openai_client.conftest import CALL, MODEL, Recorded
+from openai_client.conftest import CALL, MODEL
+from recorded_calls import Recorded
 from spanledger.openai import OpenAIInstrumentor
 
 ASK: dict[str, Any] = {"model": MODEL, "input": "Is the alert real?"}

@@ -8,7 +8,8 @@ import openai
 import pytest
 
 from local_provider import Event, LocalProvider, Reply
-from openai_client.conftest import CALL, Recorded
+from openai_client.conftest import CALL
+from recorded_calls import Recorded
 from spanledger.openai import OpenAIInstrumentor, include_usage
 
 REFUSAL = {"error": {"message": "Unrecognized request argument supplied: stream_options", "type": "invalid"}}
