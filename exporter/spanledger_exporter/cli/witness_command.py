@@ -18,6 +18,8 @@ from spanledger_exporter.ledger.note import COSIGNATURE_V1, VerifierKey, parse_v
 from spanledger_exporter.witness.server import serving
 from spanledger_exporter.witness.witness import Witness
 
+MAX_PORT = 65_535
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     host, _, port = arguments.listen.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > MAX_PORT:
         raise ConfigurationError(f"expected --listen HOST:PORT, got {arguments.listen!r}")
     signer = _signer(arguments.directory / "witness.key", arguments.name)
     logs = [_log_key(text) for text in arguments.log]
@@ -56,11 +58,18 @@ def _signer(path: Path, name: str | None) -> FileSigner:
     if not path.exists():
         if not name:
             raise ConfigurationError(f"expected --name for the new witness key {path}, got none")
-        write_key_file(path, make_key(name, algorithm=COSIGNATURE_V1))
+        write_key_file(path, _new_key(name))
     signer = read_key_file(path)
     if signer.verifier_key.algorithm != COSIGNATURE_V1:
         raise ConfigurationError(f"expected a witness key (type 0x04) in {path}, got another type")
     return signer
+
+
+def _new_key(name: str) -> FileSigner:
+    try:
+        return make_key(name, algorithm=COSIGNATURE_V1)
+    except ProofError as error:
+        raise ConfigurationError(f"expected another --name: {error}") from error
 
 
 def _log_key(text: str) -> VerifierKey:

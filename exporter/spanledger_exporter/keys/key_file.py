@@ -3,7 +3,8 @@
     PRIVATE+KEY+<name>+<key id>+base64(type || seed[32])
 
 Rules
-- Mode 0600 in a directory of mode 0700, never in the store; made with create-if-absent, so that no key is overwritten.
+- Mode 0600 in a directory of mode 0700, never in the store; made whole and with create-if-absent, so that no key is
+  overwritten and none is half there.
 - A file that others may read is refused when it is loaded: the key must be taken for known.
 """
 
@@ -50,18 +51,35 @@ def make_key(name: str, *, algorithm: int = ED25519) -> FileSigner:
 
 
 def write_key_file(path: Path, signer: FileSigner) -> None:
-    """Write a private key, durable on return; an existing file is never overwritten."""
-    if path.exists():
-        raise ConfigurationError(f"expected no key file at {path} yet, got one: keys are never overwritten")
+    """Write a private key, durable on return; an existing file is never overwritten, and none is left half-written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _write_part(part, signer)
+        try:
+            os.link(part, path)  # fails where the name exists
+        finally:
+            part.unlink()
+    except FileExistsError as error:
+        if not path.exists():
+            raise ConfigurationError(f"expected to write the key file {path}, got: {error}") from error
+        raise ConfigurationError(f"expected no key file at {path} yet, got one: keys are never overwritten") from error
     except OSError as error:
         raise ConfigurationError(f"expected to write the key file {path}, got: {error}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(signer.format())
-        stream.flush()
-        os.fsync(stream.fileno())
+
+
+def _write_part(part: Path, signer: FileSigner) -> None:
+    """Write the key aside. A full disk in the middle would leave a file that is no key and may not be replaced."""
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(signer.format())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def read_key_file(path: Path) -> FileSigner:

@@ -8,6 +8,7 @@ What is checked, in this order, and what the client is told
     4  old size <= checkpoint size                                400
     5  old size is the size last cosigned (else: that size)       409
     6  the consistency proof holds; equal sizes, equal roots      422
+       the state cannot be read or written                        500: nothing is cosigned from a guess
 
 Rules
 - The new state is durable before the cosignature leaves, and checked and replaced under one lock (compare-and-set):
@@ -18,6 +19,7 @@ Rules
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -27,13 +29,15 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-from spanledger_exporter.errors import ConfigurationError, ProofError
+from spanledger_exporter.errors import ConfigurationError, ProofError, SpanledgerError
 from spanledger_exporter.keys.key_ring import write_durably
 from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint
 from spanledger_exporter.ledger.cosignature import cosign
 from spanledger_exporter.ledger.merkle import EMPTY_ROOT, verify_consistency
 from spanledger_exporter.ledger.note import Signer, VerifierKey, format_note, format_signature_line, parse_note
 from spanledger_exporter.witness.protocol import SIZE_CONTENT_TYPE, AddCheckpoint, parse_add_checkpoint
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,16 @@ class Witness:
             return Answer(
                 HTTPStatus.BAD_REQUEST, "expected an old size up to the checkpoint's size, got a larger one\n"
             )
-        with self._state_of(origin) as path:
-            return self._cosign(request, signed, path)
+        try:
+            with self._state_of(origin) as path:
+                return self._cosign(request, signed, path)
+        except (SpanledgerError, OSError) as error:
+            _log.error(
+                "spanledger: expected the state of %s in %s to be readable and writable, got: %s; restore it from its "
+                "backup: a witness without it could cosign a second history", origin, self._directory, error,
+            )  # fmt: skip
+            told = "this witness cannot read or write its state: its operator has to restore it\n"
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, told)
 
     def _cosign(self, request: AddCheckpoint, signed: SignedCheckpoint, path: Path) -> Answer:
         held = self._held(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import pytest
 
 from spanledger_exporter.anchors.anchor import AnchorConflictError, AnchorError, Submission
 from spanledger_exporter.anchors.witness_client import WitnessAnchor, open_witness
+from spanledger_exporter.cli import main
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.keys.key_file import FileSigner
 from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -153,6 +155,26 @@ def test_a_restarted_witness_remembers(witness: Witness, directory: Path) -> Non
     again = Witness(WITNESS, logs=[LOG.verifier_key], directory=directory, clock_s=lambda: NOW_S)
     answer = again.add_checkpoint(Log().request(0, 5))
     assert (answer.status, answer.body) == (409, "3\n")
+
+
+def test_a_witness_whose_state_is_damaged_cosigns_nothing_and_says_so(
+    witness: Witness, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From a guess it could cosign a second history; a dropped connection would tell nobody why."""
+    assert witness.add_checkpoint(Log().request(0, 3)).status == HTTPStatus.OK
+    (state,) = (path for path in directory.iterdir() if len(path.name) == 64)
+    state.write_text("half a no")
+    answer = witness.add_checkpoint(Log().request(3, 5))
+    assert (answer.status, "restore it" in answer.body) == (HTTPStatus.INTERNAL_SERVER_ERROR, True)
+    assert "restore it from its backup" in caplog.text
+    assert state.read_text() == "half a no"
+
+
+@pytest.mark.parametrize("arguments", [["--listen", "127.0.0.1:99999"], ["--name", "with space"], ["--log", "garbage"]])
+def test_a_slip_in_the_witnesss_options_is_one_clear_line(arguments: list[str], tmp_path: Path) -> None:
+    """Exit 78, no traceback, and no server."""
+    given = ["--name", "audit.example/w1", "--log", LOG.verifier_key.vkey, "--directory", str(tmp_path / "w")]
+    assert main(["witness", *given, *arguments]) == 78
 
 
 def test_a_rotated_log_is_followed_when_the_auditor_names_both_keys(directory: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -176,6 +178,21 @@ def test_a_key_file_round_trips_and_is_never_overwritten(tmp_path: Path) -> None
         write_key_file(path, signer)
     with pytest.raises(ConfigurationError, match="expected to write the key file"):
         write_key_file(path / "below a file", signer)
+
+
+def test_a_disk_that_is_full_leaves_no_half_written_key(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It left an empty key file, which the next need took up, could not read, and would never overwrite."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ConfigurationError, match="No space left"):
+            open_key_ring(settings)
+    assert list(settings.keys_directory.glob("*.key")) == []
+    assert list(settings.keys_directory.glob(".*.part")) == []
+    assert open_key_ring(settings).root.version == 1
 
 
 def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
