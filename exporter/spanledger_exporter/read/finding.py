@@ -1,4 +1,4 @@
-"""Finding events in the store: by case, by trace, by id, by place, by criteria (`places.py` says which).
+"""Finding events in the store: by case, by trace, by id, by place, by criteria (`newest.py`).
 
 Rules
 - `tenant`, where given, limits every query; nothing of another tenant is read.
@@ -9,17 +9,14 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from spanledger_exporter.read.criteria import Criteria
+from spanledger_exporter.read.envelopes import read_events
 from spanledger_exporter.read.event import BEGIN, Event, fold, in_causal_order
-from spanledger_exporter.read.places import AT_PLACES, Place, at_places, newest_places
+from spanledger_exporter.read.newest import newest_events
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.store.connection import Store
-
-_COLUMNS = "lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env"
-_ONCE = "LIMIT 1 BY chain_id, seq, row_hash"
 
 
 def find_case(store: Store, case_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
@@ -29,7 +26,7 @@ def find_case(store: Store, case_id: str, *, tenant: str = "", unshipped: Unship
     spooled_traces = sorted({trace for event in spooled if (trace := event.text("trace_id"))})
     unnamed = f"(trace_id GLOBAL IN ({traces}) OR trace_id IN {{traces:Array(String)}})"
     where = f"case_id = {{case:String}} OR (case_id = '' AND {unnamed})"
-    stored = _rows(store, where, {"case": case_id, "traces": spooled_traces}, tenant=tenant)
+    stored = read_events(store, where, {"case": case_id, "traces": spooled_traces}, tenant=tenant)
     own = {*spooled_traces, *(trace for event in stored if (trace := event.text("trace_id")))}
 
     def belongs(event: Event) -> bool:
@@ -42,7 +39,7 @@ def find_case(store: Store, case_id: str, *, tenant: str = "", unshipped: Unship
 def find_trace(store: Store, trace_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
     """Return a trace in causal order, with what people recorded about its events."""
     trace = trace_id.lower()
-    stored = _rows(store, "trace_id = {trace:String}", {"trace": trace}, tenant=tenant)
+    stored = read_events(store, "trace_id = {trace:String}", {"trace": trace}, tenant=tenant)
 
     def belongs(event: Event) -> bool:
         return event.text("trace_id") == trace
@@ -53,7 +50,7 @@ def find_trace(store: Store, trace_id: str, *, tenant: str = "", unshipped: Unsh
 def find_event(store: Store, event_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
     """Return the rows of one event; more than one means that several rows claim the id."""
     wanted = event_id.removesuffix(BEGIN)
-    found = _rows(store, "event_id IN {ids:Array(String)}", {"ids": [wanted, wanted + BEGIN]}, tenant=tenant)
+    found = read_events(store, "event_id IN {ids:Array(String)}", {"ids": [wanted, wanted + BEGIN]}, tenant=tenant)
     return _ordered(store, found + [event for event in unshipped.without(found) if event.event_id == wanted])
 
 
@@ -61,15 +58,14 @@ def find_row(store: Store, chain: str, seq: int, *, tenant: str = "", unshipped:
     """Return the event at a place of a chain (hex)."""
     parameters = {"chain": chain.lower(), "seq": seq}
     where = "chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64}"
-    found = _rows(store, where, parameters, tenant=tenant)
+    found = read_events(store, where, parameters, tenant=tenant)
     spooled = [e for e in unshipped.without(found) if (e.chain, e.seq) == (chain.lower(), seq)]
     return _ordered(store, found + spooled)
 
 
 def search(store: Store, criteria: Criteria) -> list[Event]:
     """Return the newest events that meet all criteria, newest first."""
-    places = newest_places(store, criteria)
-    events = fold(_rows_at(store, places, tenant=criteria.tenant))
+    events = fold(newest_events(store, criteria))
     marked = load_coverage(store, {event.chain for event in events}).mark(events)
     return sorted(marked, key=lambda event: (event.start_ns, event.time_ns, event.seq), reverse=True)
 
@@ -83,30 +79,9 @@ def _about(
     ids = {event.event_id for event in found}
     if not ids:
         return found
-    about = _rows(store, "parent_event_id IN {ids:Array(String)}", {"ids": sorted(ids)}, tenant=tenant)
+    about = read_events(store, "parent_event_id IN {ids:Array(String)}", {"ids": sorted(ids)}, tenant=tenant)
     known = unshipped.without(stored + about)
     return found + about + [event for event in known if not belongs(event) and event.text("parent_event_id") in ids]
-
-
-def _rows(store: Store, where: str, parameters: dict[str, Any], *, tenant: str) -> list[Event]:
-    condition, values = _of_tenant(tenant)
-    rows = store.query(
-        f"SELECT {_COLUMNS} FROM {store.database}.rows WHERE ({where}) {condition}{_ONCE}", {**parameters, **values}
-    )
-    return [Event.from_row(*row) for row in rows]
-
-
-def _rows_at(store: Store, places: Sequence[Place], *, tenant: str) -> list[Event]:
-    """Return the rows at places of chains; an intent's completion is not looked for."""
-    if not places:
-        return []
-    wanted = {(place.chain, place.seq) for place in places}
-    found = _rows(store, AT_PLACES, at_places(sorted(wanted)), tenant=tenant)
-    return [event for event in found if (event.chain, event.seq) in wanted]
-
-
-def _of_tenant(tenant: str) -> tuple[str, dict[str, Any]]:
-    return ("AND tenant = {tenant:String} ", {"tenant": tenant}) if tenant else ("", {})
 
 
 def _ordered(store: Store, events: Sequence[Event]) -> list[Event]:

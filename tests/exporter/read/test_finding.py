@@ -12,7 +12,7 @@ from ledgers import MONDAY_NS, Ledger, part
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.finding import search
-from spanledger_exporter.read.places import FEW_CONTENTS, FEW_ROWS, WINDOW_ROWS
+from spanledger_exporter.read.texts import FEW_CONTENTS, FEW_ROWS, WINDOW_ROWS
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 

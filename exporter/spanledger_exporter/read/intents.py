@@ -1,0 +1,118 @@
+"""Which intents (`…:begin` rows) were completed, and finding those that were not.
+
+Rules
+- An intent is completed by a row of a span with its event id, in whatever chain, whenever it was written. The whole
+  table is asked before a page calls an intent unfinished.
+- An honest completion says the same start as its intent. So a window of time shows nearly every completion of the
+  intents in it, and the whole table is asked for the few that are left.
+- Where the window holds too few, a larger one is taken, as large as what was found lets expect; in the end the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from spanledger_exporter.read.criteria import Conditions, Criteria
+from spanledger_exporter.read.event import BEGIN
+from spanledger_exporter.read.places import FROM_TIME, Fetch, Place, Rows
+
+WINDOW_ROWS: Final = 4_096
+MAX_WINDOW_ROWS: Final = 32 * WINDOW_ROWS
+"""A larger window costs what the whole table does."""
+
+IDS_PER_QUERY: Final = 5_000
+
+_IS_INTENT: Final = f"endsWith(event_id, '{BEGIN}')"
+_COMPLETED_ID: Final = f"if({_IS_INTENT}, substring(event_id, 1, length(event_id) - {len(BEGIN)}), event_id)"
+_PLACE: Final = f"(time, time_ns, chain_id, seq, {_IS_INTENT})"
+
+
+def completed_intents(rows: Rows, intents: Sequence[tuple[str, str]], *, tenant: str = "") -> set[str]:
+    """Return which of `intents`, event ids with the ids of their traces, have a completion in their trace."""
+    completed: set[str] = set()
+    condition = "AND tenant = {tenant:String}" if tenant else ""
+    for start in range(0, len(intents), IDS_PER_QUERY):
+        some = intents[start : start + IDS_PER_QUERY]
+        found = rows.store.query(
+            # The index over traces spares most of the table.
+            f"SELECT event_id FROM {rows.table} WHERE trace_id IN {{traces:Array(String)}} "
+            f"AND event_id IN {{ids:Array(String)}} AND span_id != '' {condition}",
+            {
+                "traces": sorted({trace_id for _, trace_id in some}),
+                "ids": [event_id.removesuffix(BEGIN) for event_id, _ in some],
+                **({"tenant": tenant} if tenant else {}),
+            },
+        )
+        completed.update(event_id + BEGIN for (event_id,) in found)
+    return completed
+
+
+def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
+    """Return how to find what was begun and not ended, or says itself that it is incomplete."""
+    conditions = Conditions.of(replace(criteria, outcome=""))
+    within = Conditions.of(Criteria(until_ns=criteria.until_ns))
+
+    def fetch(taken: int) -> list[Place]:
+        size = WINDOW_ROWS
+        while size <= MAX_WINDOW_ROWS:
+            first_ns = rows.start_of_window(conditions, size)
+            if first_ns is None and size == WINDOW_ROWS:
+                return _among_few(rows, conditions)[:taken]
+            if first_ns is None:
+                break
+            window = within.also(FROM_TIME, first=first_ns)
+            found = _without_completed(rows, _open(rows, conditions, window, taken=taken))
+            if len(found) >= taken:
+                return found
+            size = size * 3 * taken // (2 * len(found)) if found else MAX_WINDOW_ROWS + 1
+        return rows.newest(Conditions.of(criteria).also(not_completed(rows)), taken=taken)
+
+    return fetch
+
+
+def not_completed(rows: Rows) -> str:
+    """Return the condition that a row is no completed intent: a set of all completions of the table."""
+    completed = f"SELECT event_id FROM {rows.table} WHERE span_id != '' AND NOT {_IS_INTENT}"
+    return f"(NOT {_IS_INTENT} OR {_COMPLETED_ID} GLOBAL NOT IN ({completed}))"
+
+
+def _open(rows: Rows, conditions: Conditions, window: Conditions, *, taken: int) -> list[Place]:
+    """Return the newest places that meet `conditions` and have no completion in a window of the table.
+
+    Rows of one event are brought together by its id: one reading of the ids instead of two. For the whole table that
+    would be dearer than a set of all completions.
+    """
+    found = rows.store.query(
+        "SELECT toUnixTimestamp64Nano(place.1), place.2, lower(hex(place.3)), place.4, place.5, id FROM ("
+        "SELECT id, arrayJoin(arrayConcat(told, if(ended, [], begun))) AS place FROM ("
+        f"SELECT {_COMPLETED_ID} AS id, groupArrayIf({_PLACE}, {_IS_INTENT} AND ({conditions})) AS begun, "
+        f"groupArrayIf({_PLACE}, NOT {_IS_INTENT} AND outcome = 'incomplete' AND ({conditions})) AS told, "
+        f"countIf(NOT {_IS_INTENT} AND notEmpty(span_id)) > 0 AS ended FROM {rows.table} WHERE {window} GROUP BY id)) "
+        "ORDER BY place.1 DESC, place.2 DESC, place.3, place.4 DESC LIMIT {taken:UInt64}",
+        conditions.parameters | window.parameters | {"taken": taken},
+    )
+    return [
+        Place(start_ns, time_ns, chain, seq, has_outcome=True, event_id=event_id + (BEGIN if is_intent else ""))
+        for start_ns, time_ns, chain, seq, is_intent, event_id in found
+    ]
+
+
+def _among_few(rows: Rows, conditions: Conditions) -> list[Place]:
+    """Return the unfinished ones of a window's rows, and of those that were stored since they were counted."""
+    unfinished = conditions.also(f"({_IS_INTENT} OR outcome = 'incomplete')")
+    return _without_completed(rows, replace(rows, with_ids=True).newest(unfinished, taken=2 * WINDOW_ROWS))
+
+
+def _without_completed(rows: Rows, places: Sequence[Place]) -> list[Place]:
+    """Return the places without the intents that have a completion anywhere, whatever trace it names."""
+    ids = [place.event_id.removesuffix(BEGIN) for place in places if place.event_id.endswith(BEGIN)]
+    completed: set[str] = set()
+    for start in range(0, len(ids), IDS_PER_QUERY):
+        found = rows.store.query(
+            f"SELECT event_id FROM {rows.table} WHERE event_id IN {{ids:Array(String)}} AND span_id != ''",
+            {"ids": ids[start : start + IDS_PER_QUERY]},
+        )
+        completed.update(event_id + BEGIN for (event_id,) in found)
+    return [place for place in places if place.event_id not in completed]
