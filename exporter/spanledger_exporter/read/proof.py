@@ -13,9 +13,10 @@ outsider verifies an evidence bundle with a program of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, Literal
 
 import orjson
@@ -25,6 +26,7 @@ from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
 from spanledger_exporter.ledger.merkle import (
     HASH_SIZE,
+    LeafRange,
     inclusion_ranges,
     leaf_hash,
     root_of,
@@ -35,6 +37,9 @@ from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.local import load_trust
+
+LEAVES_PER_QUERY: Final = 1 << 18
+"""8 MiB of hashes at a time."""
 
 BLOCK: Final = 1_024
 """Leaves of the log whose root is remembered; a power of two."""
@@ -181,26 +186,43 @@ def _log_step(store: Store, settings: Settings, index: int, entry: dict[str, Any
 
 
 def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) -> list[bytes]:
-    rows = store.query(
-        f"SELECT leaf_hash FROM {store.database}.log "
-        "WHERE `index` < {size:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
-        {"size": checkpoint.size},
-    )
-    proof = inclusion_hashes([value for (value,) in rows], index, checkpoint.size)
+    proof = inclusion_hashes(_leaves(store, checkpoint.size), index, checkpoint.size)
     verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=proof, root=checkpoint.root)
     return proof
 
 
-def inclusion_hashes(leaves: Sequence[bytes], index: int, size: int) -> list[bytes]:
-    """Return the inclusion proof of leaf `index` in a tree of `size`, as `Tree` does, without hashing blocks again."""
-    return [_range_root(leaves[start:end]) for start, end in inclusion_ranges(index, size)]
+def _leaves(store: Store, size: int) -> Iterator[bytes]:
+    """Yield the log's leaf hashes in order, in pages: a log of millions is never in memory as a whole."""
+    for start in range(0, size, LEAVES_PER_QUERY):
+        rows = store.query(
+            f"SELECT leaf_hash FROM {store.database}.log "
+            "WHERE `index` >= {start:UInt64} AND `index` < {end:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
+            {"start": start, "end": min(start + LEAVES_PER_QUERY, size)},
+        )
+        yield from (value for (value,) in rows)
 
 
-def _range_root(leaves: Sequence[bytes]) -> bytes:
-    """Return the root over the leaf hashes of a range of the tree; wide ranges begin at a multiple of BLOCK."""
-    if len(leaves) <= BLOCK:
-        return root_of(leaves)
-    return root_of([_block_root(b"".join(leaves[start : start + BLOCK])) for start in range(0, len(leaves), BLOCK)])
+def inclusion_hashes(leaves: Iterable[bytes], index: int, size: int) -> list[bytes]:
+    """Return the inclusion proof of leaf `index` in a tree of `size`, as `Tree` does, in one pass over the leaf hashes.
+
+    The ranges of a proof lie side by side around the leaf, so that one block at a time has to be held.
+    """
+    ranges = inclusion_ranges(index, size)
+    passing = iter(leaves)
+    roots: dict[LeafRange, bytes] = {}
+    for start, end in sorted([*ranges, (index, index + 1)]):
+        roots[start, end] = _range_root(islice(passing, end - start))
+    return [roots[leaf_range] for leaf_range in ranges]
+
+
+def _range_root(leaves: Iterator[bytes]) -> bytes:
+    """Return the root over the leaf hashes of a range; a wide one splits at multiples of BLOCK from its start."""
+    blocks: list[bytes] = []
+    block = list(islice(leaves, BLOCK))
+    while following := list(islice(leaves, BLOCK)):
+        blocks.append(_block_root(b"".join(block)))
+        block = following
+    return root_of([*blocks, _block_root(b"".join(block))]) if blocks else root_of(block)
 
 
 @lru_cache(maxsize=1_024)  # 32 MiB
