@@ -122,7 +122,8 @@ def format_table(records: Sequence[Record], columns: Sequence[str], *, utc: bool
     titles = [name.replace("_", " ") for name in columns]
     widths = [max(len(title), *(len(row[i]) for row in cells)) for i, title in enumerate(titles)]
     right = [all(_is_number(record.get(name)) for record in records) for name in columns]
-    lines = [bold("  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip())]
+    heading = "  ".join(title.ljust(width) for title, width in zip(titles, widths, strict=True)).rstrip()
+    lines = [bold(cut(heading))]
     for row in cells:
         aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
         lines.append("  ".join(aligned).rstrip())

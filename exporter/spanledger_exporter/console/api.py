@@ -23,7 +23,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import Console, criteria_of, page_number, person_of, why
+from spanledger_exporter.console.pages import ASKABLE, Console, criteria_of, page_number, person_of, why
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -124,6 +124,8 @@ class Api:
     async def events(self, request: Request) -> Response:
         """Search, page by page."""
         person, page = person_of(request), page_number(request.query_params)
+        if unknown := sorted(request.query_params.keys() - ASKABLE):  # left out in silence it would find everything
+            raise UsageError(f"expected parameters out of {', '.join(sorted(ASKABLE))}, got {', '.join(unknown)}")
         asked = {key: value for key, value in request.query_params.items() if value and key not in {"page", "reason"}}
         criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 

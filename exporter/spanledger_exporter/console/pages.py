@@ -306,6 +306,12 @@ def why(request: Request) -> str:
     return request.query_params.get("reason", "").strip()
 
 
+ASKABLE: Final = frozenset(
+    {"since", "until", "type", "model", "actor", "reviewer", "case", "outcome", "text", "page", "reason"}
+)
+"""What a search may be asked for, in an address."""
+
+
 def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: int = PAGE_SIZE) -> Criteria:
     """Return the criteria of a search form; one event more than a page tells whether there is another page."""
     now_ns = time.time_ns()

@@ -20,6 +20,7 @@ from spanledger_exporter.cli import (
     main,
     verify_command,
 )
+from spanledger_exporter.cli.output import format_table
 
 
 def outcome(*arguments: str) -> int:
@@ -92,11 +93,14 @@ def test_what_goes_wrong_inside_never_looks_like_a_verdict(
     assert said in capsys.readouterr().err
 
 
-def test_a_data_directory_that_is_a_file_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the verdict too, which looks at anchors first."""
+def test_a_data_directory_that_is_a_file_is_no_verdict_of_tampering(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing can be judged, and the anchor that could not be read is named."""
     (tmp_path / "ledger").write_text("in the way")
     monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path / "ledger"))
-    assert outcome("verify") == EXIT_UNAVAILABLE
+    assert outcome("verify") == 3
+    assert "Not a directory" in capsys.readouterr().out
 
 
 def test_text_that_stdout_cannot_encode_is_escaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -132,6 +136,22 @@ def test_on_a_terminal_the_engine_is_silent(tmp_path: Path) -> None:
     assert process.wait(60) == 0
     assert any("42" in line for line in lines)
     assert not [line for line in lines if "<Debug>" in line or "Information" in line]
+
+
+def test_the_heading_of_a_table_is_cut_like_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal a heading of two lines stands over the wrong columns."""
+    monkeypatch.setattr("sys.stdout", _Terminal())
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    lines = format_table([{"first": "x" * 15, "second": "y" * 15}], ("first", "second")).splitlines()
+    assert lines == ["\x1b[1mfirst            se…\x1b[0m", "xxxxxxxxxxxxxxx  yy…"]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
 
 
 def _read_all(terminal: int) -> str:

@@ -10,6 +10,8 @@ import time
 import zipfile
 from urllib.parse import urlencode
 
+import pytest
+
 from served_console import Served, command, event_of
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
@@ -74,6 +76,13 @@ def test_a_row_that_is_not_sealed_says_what_it_waits_for(console: Served) -> Non
     page = console.ask(f"/event?id={event['chain']}:{event['seq']}").text
     assert "<strong>Not yet</strong>" in page
     assert "spanledger seal" in page
+
+
+@pytest.mark.parametrize("unknown", ["event_type=access", "limit=5", "cas=CASE-1"])
+def test_a_search_for_something_else_than_it_knows_is_refused(console: Served, unknown: str) -> None:
+    """A filter that is left out in silence would find everything, and a tool would believe it."""
+    refused = console.ask(f"/api/events?{unknown}")
+    assert (refused.status, unknown.partition("=")[0] in refused.text) == (400, True)
 
 
 def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served) -> None:
