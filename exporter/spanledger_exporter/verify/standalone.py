@@ -46,7 +46,7 @@ CLAIMS = {
     "receipts say that anchors took these checkpoints": ("anchoring", "authenticity", "coverage"),
 }
 NOT_PROVED = (
-    "that nothing happened which never reached the instrumentation",
+    "that nothing happened which never reached the instrumentation, or was gone from the store before the bundle",
     "that rows younger than the last anchored checkpoint (10 s by default) were not changed before they were sealed",
     "that the operator did not write another history, if one party controls the signing key and every anchor",
     "that anchors still hold these checkpoints: ask each anchor in anchors.json for its copy and compare",
