@@ -5,7 +5,9 @@ Rules
   table is asked before a page calls an intent unfinished.
 - An honest completion says the same start as its intent. So a window of time shows nearly every completion of the
   intents in it, and the whole table is asked for the few that are left.
-- Where the window holds too few, a larger one is taken, as large as what was found lets expect; in the end the table.
+- Where the window holds too few, a larger one is taken, as large as what was found lets expect.
+- In the end the chains are looked at whose intents and completions do not add up, hash by hash: a chain in which every
+  call ended costs no comparison of ids. Where too many chains do not, the whole table is compared.
 """
 
 from __future__ import annotations
@@ -17,15 +19,24 @@ from typing import Final
 from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.event import BEGIN
 from spanledger_exporter.read.places import FROM_TIME, Fetch, Place, Rows
+from spanledger_semconv.events import WITH_INTENT
 
 WINDOW_ROWS: Final = 4_096
 MAX_WINDOW_ROWS: Final = 32 * WINDOW_ROWS
 """A larger window costs what the whole table does."""
 
+MOST_OPEN_CHAINS: Final = 5_000
+MOST_CANDIDATES: Final = 50_000
+"""Intents that have no completion in their own chain; more of them are compared by the engine."""
+
 IDS_PER_QUERY: Final = 5_000
 
 _IS_INTENT: Final = f"endsWith(event_id, '{BEGIN}')"
 _COMPLETED_ID: Final = f"if({_IS_INTENT}, substring(event_id, 1, length(event_id) - {len(BEGIN)}), event_id)"
+_ENDS_CALL: Final = f"(span_id != '' AND event_type IN {tuple(sorted(WITH_INTENT))})"
+_IN_OPEN_CHAINS: Final = (
+    "chain_id IN (SELECT toFixedString(unhex(c), 16) FROM (SELECT arrayJoin({open_chains:Array(String)}) AS c))"
+)
 _PLACE: Final = f"(time, time_ns, chain_id, seq, {_IS_INTENT})"
 
 
@@ -67,9 +78,33 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
             if len(found) >= taken:
                 return found
             size = size * 3 * taken // (2 * len(found)) if found else MAX_WINDOW_ROWS + 1
+        found_in_chains = _in_open_chains(rows, conditions)
+        if found_in_chains is not None:
+            return found_in_chains[:taken]
         return rows.newest(Conditions.of(criteria).also(not_completed(rows)), taken=taken)
 
     return fetch
+
+
+def _in_open_chains(rows: Rows, conditions: Conditions) -> list[Place] | None:
+    """Return every unfinished place, newest first, or None where too many chains may hold one.
+
+    A chain whose intents have the same sum of hashes as its completions has no open intent. The sum is no proof of
+    anything else: what it does not clear is compared id by id.
+    """
+    chains = rows.store.query(
+        f"SELECT lower(hex(chain_id)) FROM {rows.table} WHERE {_IS_INTENT} OR {_ENDS_CALL} GROUP BY chain_id "
+        f"HAVING sumIf(sipHash64({_COMPLETED_ID}), {_IS_INTENT}) != sumIf(sipHash64(event_id), NOT {_IS_INTENT}) "
+        f"LIMIT {MOST_OPEN_CHAINS + 1}"
+    )
+    if len(chains) > MOST_OPEN_CHAINS:
+        return None
+    completed = f"SELECT event_id FROM {rows.table} WHERE {_IN_OPEN_CHAINS} AND span_id != '' AND NOT {_IS_INTENT}"
+    is_open = f"{_IS_INTENT} AND {_IN_OPEN_CHAINS} AND {_COMPLETED_ID} GLOBAL NOT IN ({completed})"
+    begun = conditions.also(is_open, open_chains=[chain for (chain,) in chains])
+    told = conditions.also(f"NOT {_IS_INTENT} AND outcome = 'incomplete'")
+    candidates = replace(rows, with_ids=True).newest(begun, told, taken=MOST_CANDIDATES)
+    return None if len(candidates) == MOST_CANDIDATES else _without_completed(rows, candidates)
 
 
 def not_completed(rows: Rows) -> str:

@@ -76,14 +76,17 @@ class Rows:
         return f"{self.store.database}.rows"
 
     def newest(self, *ways: Conditions, taken: int) -> list[Place]:
-        """Return the newest `taken` places that meet one of some conditions; each stands once if there are several."""
+        """Return the newest `taken` places that meet one of some conditions: again for each one that they meet.
+
+        Were each to stand once, fewer than `taken` could come back though there are more: the ways are cut before.
+        """
         ids = "event_id, trace_id" if self.with_ids else _NO_IDS
         selects = [f"SELECT {_KEYS}, {ids} FROM {self.table} WHERE {way} {_NEWEST}" for way in ways]
         parameters = {name: value for way in ways for name, value in way.parameters.items()} | {"taken": taken}
         if len(selects) == 1:
             sql = selects[0]
         else:
-            union = " UNION DISTINCT ".join(f"({select})" for select in selects)
+            union = " UNION ALL ".join(f"({select})" for select in selects)
             sql = f"SELECT * FROM ({union}) {_NEWEST_OF_ALL}"
         return [
             Place(start_ns, time_ns, chain, seq, bool(has_outcome), event_id, trace_id)

@@ -122,7 +122,17 @@ def call(chains: list[Chain], number: int) -> None:
 
 SMALL_WINDOWS = {
     "windows of 8": {(intents, "WINDOW_ROWS"): 8, (texts, "WINDOW_ROWS"): 8},
-    "windows of 8, then all": {(intents, "WINDOW_ROWS"): 8, (intents, "MAX_WINDOW_ROWS"): 8},
+    "windows of 8, then chains": {(intents, "WINDOW_ROWS"): 8, (intents, "MAX_WINDOW_ROWS"): 8},
+    "windows of 8, then all": {
+        (intents, "WINDOW_ROWS"): 8,
+        (intents, "MAX_WINDOW_ROWS"): 8,
+        (intents, "MOST_OPEN_CHAINS"): 0,
+    },
+    "windows of 8, then all for their number": {
+        (intents, "WINDOW_ROWS"): 8,
+        (intents, "MAX_WINDOW_ROWS"): 8,
+        (intents, "MOST_CANDIDATES"): 10,
+    },
     "released windows, few ids at once": {(newest, "PLACES_PER_QUERY"): 100, (intents, "IDS_PER_QUERY"): 50},
 }
 CRITERIA = {
