@@ -165,7 +165,8 @@ class _Sealing:
             raise SealRefusedError(
                 f"expected a log of at least {archived.size} entries, as anchor {place} remembers, got "
                 f"{self.log.size}: this store is an older copy, or its log was cut; restore the newer one. Sealing on "
-                "would make two histories"
+                "would make two histories: if the newer one is lost for good, keep this store and the anchor as they "
+                "are and go on with a new SPANLEDGER_DIR and store, whose log begins anew"
             )
         if self.log.roots[archived.size] != archived.root:
             raise SealRefusedError(

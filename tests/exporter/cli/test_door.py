@@ -123,7 +123,10 @@ def test_a_closed_stdout_is_no_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_on_a_terminal_the_engine_is_silent(tmp_path: Path) -> None:
     """ClickHouse logs to a terminal unless it is told not to, a thousand lines for one answer."""
-    terminal, ours = pty.openpty()
+    try:
+        terminal, ours = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"this machine has no pseudo-terminals: {error}")
     process = subprocess.Popen(
         [sys.executable, "-m", "spanledger_exporter", "sql", "SELECT 41 + 1 AS answer"],
         env={**os.environ, "SPANLEDGER_DIR": str(tmp_path / "ledger"), "PAGER": "cat"},
