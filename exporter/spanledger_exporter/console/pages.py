@@ -38,7 +38,7 @@ from spanledger_exporter.read.waterfall import summary, total_cost
 from spanledger_exporter.read.when import parse_time
 from spanledger_exporter.store.connection import Store
 
-PAGE_SIZE: Final = 50
+PAGE_SIZE: Final = 25
 MAX_EVENTS_SHOWN: Final = 2_000
 
 

@@ -89,12 +89,12 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
 def _in_open_chains(rows: Rows, conditions: Conditions) -> list[Place] | None:
     """Return every unfinished place, newest first, or None where too many chains may hold one.
 
-    A chain whose intents have the same sum of hashes as its completions has no open intent. The sum is no proof of
-    anything else: what it does not clear is compared id by id.
+    A chain whose intents have the same sum of hashes as its completions has no open intent: who could make sums agree
+    could write the completion. What the sum does not clear is compared id by id.
     """
     chains = rows.store.query(
         f"SELECT lower(hex(chain_id)) FROM {rows.table} WHERE {_IS_INTENT} OR {_ENDS_CALL} GROUP BY chain_id "
-        f"HAVING sumIf(sipHash64({_COMPLETED_ID}), {_IS_INTENT}) != sumIf(sipHash64(event_id), NOT {_IS_INTENT}) "
+        f"HAVING sumIf(cityHash64({_COMPLETED_ID}), {_IS_INTENT}) != sumIf(cityHash64(event_id), NOT {_IS_INTENT}) "
         f"LIMIT {MOST_OPEN_CHAINS + 1}"
     )
     if len(chains) > MOST_OPEN_CHAINS:
