@@ -70,14 +70,15 @@ def collect(store: Store, scope: Scope) -> Collected:
     contents = _read_contents(store, rows)
     source = StoreSource(store)
     log = list(source.log())
-    proved, proofs = _prove(store, rows, log, source.checkpoints(), source.receipts())
+    checkpoints, all_receipts = source.checkpoints(), source.receipts()
+    proved, proofs = _prove(store, rows, log, checkpoints, all_receipts)
     sizes = set(proved.values())
-    receipts = [row for row in source.receipts() if row.size in sizes]
+    receipts = [row for row in all_receipts if row.size in sizes]
     files = {
         "rows.jsonl": b"".join(export_line(row) + b"\n" for row in rows),
         **_content_files(contents),
         **proofs,
-        **{f"checkpoints/{row.size:020}": row.note.encode() for row in source.checkpoints() if row.size in sizes},
+        **{f"checkpoints/{row.size:020}": row.note.encode() for row in checkpoints if row.size in sizes},
         "anchors.json": canonical_json([_receipt(row) for row in receipts]),
     }
     return Collected(rows, contents, files, proved, receipts)

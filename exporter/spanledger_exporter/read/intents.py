@@ -18,7 +18,7 @@ from typing import Final
 
 from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.event import BEGIN
-from spanledger_exporter.read.places import FROM_TIME, Fetch, Place, Rows
+from spanledger_exporter.read.places import FROM_TIME, IN_CHAINS, Fetch, Place, Rows
 from spanledger_semconv.events import WITH_INTENT
 
 WINDOW_ROWS: Final = 4_096
@@ -34,30 +34,27 @@ IDS_PER_QUERY: Final = 5_000
 _IS_INTENT: Final = f"endsWith(event_id, '{BEGIN}')"
 _COMPLETED_ID: Final = f"if({_IS_INTENT}, substring(event_id, 1, length(event_id) - {len(BEGIN)}), event_id)"
 _ENDS_CALL: Final = f"(span_id != '' AND event_type IN {tuple(sorted(WITH_INTENT))})"
-_IN_OPEN_CHAINS: Final = (
-    "chain_id IN (SELECT toFixedString(unhex(c), 16) FROM (SELECT arrayJoin({open_chains:Array(String)}) AS c))"
-)
 _PLACE: Final = f"(time, time_ns, chain_id, seq, {_IS_INTENT})"
 
 
 def completed_intents(rows: Rows, intents: Sequence[tuple[str, str]], *, tenant: str = "") -> set[str]:
     """Return which of `intents`, event ids with the ids of their traces, have a completion in their trace."""
     completed: set[str] = set()
-    condition = "AND tenant = {tenant:String}" if tenant else ""
     for start in range(0, len(intents), IDS_PER_QUERY):
         some = intents[start : start + IDS_PER_QUERY]
-        found = rows.store.query(
-            # The index over traces spares most of the table.
-            f"SELECT event_id FROM {rows.table} WHERE trace_id IN {{traces:Array(String)}} "
-            f"AND event_id IN {{ids:Array(String)}} AND span_id != '' {condition}",
-            {
-                "traces": sorted({trace_id for _, trace_id in some}),
-                "ids": [event_id.removesuffix(BEGIN) for event_id, _ in some],
-                **({"tenant": tenant} if tenant else {}),
-            },
-        )
-        completed.update(event_id + BEGIN for (event_id,) in found)
+        # The index over traces spares most of the table.
+        traces = sorted({trace_id for _, trace_id in some})
+        within = Conditions.of(Criteria(tenant=tenant)).also("trace_id IN {traces:Array(String)}", traces=traces)
+        completed |= _completed(rows, [event_id for event_id, _ in some], within)
     return completed
+
+
+def _completed(rows: Rows, intents: Sequence[str], within: Conditions) -> set[str]:
+    """Return which of at most IDS_PER_QUERY event ids of intents have a completion among some rows."""
+    ids = [event_id.removesuffix(BEGIN) for event_id in intents]
+    ends = within.also("event_id IN {ids:Array(String)} AND span_id != ''", ids=ids)
+    found = rows.store.query(f"SELECT event_id FROM {rows.table} WHERE {ends}", ends.parameters)
+    return {event_id + BEGIN for (event_id,) in found}
 
 
 def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
@@ -70,7 +67,7 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
         while size <= MAX_WINDOW_ROWS:
             first_ns = rows.start_of_window(conditions, size)
             if first_ns is None and size == WINDOW_ROWS:
-                return _among_few(rows, conditions)[:taken]
+                return _among_few(rows, Conditions.of(criteria))[:taken]
             if first_ns is None:
                 break
             window = within.also(FROM_TIME, first=first_ns)
@@ -99,9 +96,9 @@ def _in_open_chains(rows: Rows, conditions: Conditions) -> list[Place] | None:
     )
     if len(chains) > MOST_OPEN_CHAINS:
         return None
-    completed = f"SELECT event_id FROM {rows.table} WHERE {_IN_OPEN_CHAINS} AND span_id != '' AND NOT {_IS_INTENT}"
-    is_open = f"{_IS_INTENT} AND {_IN_OPEN_CHAINS} AND {_COMPLETED_ID} GLOBAL NOT IN ({completed})"
-    begun = conditions.also(is_open, open_chains=[chain for (chain,) in chains])
+    completed = f"SELECT event_id FROM {rows.table} WHERE {IN_CHAINS} AND span_id != '' AND NOT {_IS_INTENT}"
+    is_open = f"{_IS_INTENT} AND {IN_CHAINS} AND {_COMPLETED_ID} GLOBAL NOT IN ({completed})"
+    begun = conditions.also(is_open, chains=[chain for (chain,) in chains])
     told = conditions.also(f"NOT {_IS_INTENT} AND outcome = 'incomplete'")
     candidates = replace(rows, with_ids=True).newest(begun, told, taken=MOST_CANDIDATES)
     return None if len(candidates) == MOST_CANDIDATES else _without_completed(rows, candidates)
@@ -134,20 +131,15 @@ def _open(rows: Rows, conditions: Conditions, window: Conditions, *, taken: int)
     ]
 
 
-def _among_few(rows: Rows, conditions: Conditions) -> list[Place]:
+def _among_few(rows: Rows, unfinished: Conditions) -> list[Place]:
     """Return the unfinished ones of a window's rows, and of those that were stored since they were counted."""
-    unfinished = conditions.also(f"({_IS_INTENT} OR outcome = 'incomplete')")
     return _without_completed(rows, replace(rows, with_ids=True).newest(unfinished, taken=2 * WINDOW_ROWS))
 
 
 def _without_completed(rows: Rows, places: Sequence[Place]) -> list[Place]:
     """Return the places without the intents that have a completion anywhere, whatever trace it names."""
-    ids = [place.event_id.removesuffix(BEGIN) for place in places if place.event_id.endswith(BEGIN)]
+    intents = [place.event_id for place in places if place.event_id.endswith(BEGIN)]
     completed: set[str] = set()
-    for start in range(0, len(ids), IDS_PER_QUERY):
-        found = rows.store.query(
-            f"SELECT event_id FROM {rows.table} WHERE event_id IN {{ids:Array(String)}} AND span_id != ''",
-            {"ids": ids[start : start + IDS_PER_QUERY]},
-        )
-        completed.update(event_id + BEGIN for (event_id,) in found)
+    for start in range(0, len(intents), IDS_PER_QUERY):
+        completed |= _completed(rows, intents[start : start + IDS_PER_QUERY], Conditions((), {}))
     return [place for place in places if place.event_id not in completed]

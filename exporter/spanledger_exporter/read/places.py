@@ -26,10 +26,12 @@ _NEWEST_OF_ALL: Final = "ORDER BY start_ns DESC, time_ns DESC, chain, seq DESC L
 FROM_TIME: Final = "time >= fromUnixTimestamp64Nano({first:Int64})"
 BEFORE_TIME: Final = "time < fromUnixTimestamp64Nano({before:Int64})"
 
-AT_PLACES: Final = (
-    "chain_id IN (SELECT toFixedString(unhex(c), 16) FROM (SELECT arrayJoin({chains:Array(String)}) AS c)) "
-    "AND seq IN {seqs:Array(UInt64)}"
+IN_CHAINS: Final = (
+    "chain_id IN (SELECT toFixedString(unhex(c), 16) FROM (SELECT arrayJoin({chains:Array(String)}) AS c))"
 )
+"""The condition of rows of some chains (hex)."""
+
+AT_PLACES: Final = f"{IN_CHAINS} AND seq IN {{seqs:Array(UInt64)}}"
 """The condition of rows at some places, and at a few others: the sort key finds chains and numbers, not pairs."""
 
 
