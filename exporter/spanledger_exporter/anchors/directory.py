@@ -12,7 +12,6 @@ Rules
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from spanledger_exporter.anchors.anchor import (
     format_opening,
     parse_opening_or_none,
 )
+from spanledger_exporter.whole_file import create_whole
 
 
 class DirectoryAnchor:
@@ -85,27 +85,10 @@ class DirectoryAnchor:
 def _create_or_read(path: Path, data: bytes) -> bytes:
     """Make the file if there is none, and return what it holds."""
     try:
-        _create_whole(path, data)
+        create_whole(path, data)
     except FileExistsError:
         return path.read_bytes()
     return data
-
-
-def _create_whole(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.link(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_chain(name: str) -> bool:

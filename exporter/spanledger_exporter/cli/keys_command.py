@@ -126,10 +126,7 @@ def _trust(arguments: argparse.Namespace, ring: KeyRing) -> None:
 def _new_key_file(arguments: argparse.Namespace) -> int:
     if not arguments.name:
         raise ConfigurationError("expected --name with --out, got none: name the key, such as example.com/officer-1")
-    try:
-        signer = make_key(arguments.name, algorithm=COSIGNATURE_V1 if arguments.witness else ED25519)
-    except ProofError as error:
-        raise ConfigurationError(str(error)) from error
+    signer = make_key(arguments.name, algorithm=COSIGNATURE_V1 if arguments.witness else ED25519)
     write_key_file(arguments.out, signer)
     key = signer.verifier_key
     _print({"name": key.name, "vkey": key.vkey, "key_id": key.key_id.hex()}, is_json=arguments.json)

@@ -58,18 +58,11 @@ def _signer(path: Path, name: str | None) -> FileSigner:
     if not path.exists():
         if not name:
             raise ConfigurationError(f"expected --name for the new witness key {path}, got none")
-        write_key_file(path, _new_key(name))
+        write_key_file(path, make_key(name, algorithm=COSIGNATURE_V1))
     signer = read_key_file(path)
     if signer.verifier_key.algorithm != COSIGNATURE_V1:
         raise ConfigurationError(f"expected a witness key (type 0x04) in {path}, got another type")
     return signer
-
-
-def _new_key(name: str) -> FileSigner:
-    try:
-        return make_key(name, algorithm=COSIGNATURE_V1)
-    except ProofError as error:
-        raise ConfigurationError(f"expected another --name: {error}") from error
 
 
 def _log_key(text: str) -> VerifierKey:

@@ -10,7 +10,6 @@ Rules
 
 from __future__ import annotations
 
-import os
 import secrets
 from base64 import b64encode
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.ledger.note import ED25519, VerifierKey, check_key_name, decode_base64
+from spanledger_exporter.whole_file import create_whole
 
 _LEAD = "PRIVATE+KEY+"
 SEED_SIZE = 32
@@ -46,40 +46,24 @@ class FileSigner:
 
 
 def make_key(name: str, *, algorithm: int = ED25519) -> FileSigner:
-    """Return a new key from the system's randomness."""
-    return FileSigner(secrets.token_bytes(SEED_SIZE), name=name, algorithm=algorithm)
+    """Return a new key from the system's randomness. Raises ConfigurationError for what cannot be a key's name."""
+    try:
+        return FileSigner(secrets.token_bytes(SEED_SIZE), name=name, algorithm=algorithm)
+    except ProofError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def write_key_file(path: Path, signer: FileSigner) -> None:
     """Write a private key, durable on return; an existing file is never overwritten, and none is left half-written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_part(part, signer)
-        try:
-            os.link(part, path)  # fails where the name exists
-        finally:
-            part.unlink()
+        create_whole(path, signer.format().encode(), mode=0o600)
     except FileExistsError as error:
         if not path.exists():
             raise ConfigurationError(f"expected to write the key file {path}, got: {error}") from error
         raise ConfigurationError(f"expected no key file at {path} yet, got one: keys are never overwritten") from error
     except OSError as error:
         raise ConfigurationError(f"expected to write the key file {path}, got: {error}") from error
-
-
-def _write_part(part: Path, signer: FileSigner) -> None:
-    """Write the key aside. A full disk in the middle would leave a file that is no key and may not be replaced."""
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(signer.format())
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def read_key_file(path: Path) -> FileSigner:

@@ -39,6 +39,7 @@ from spanledger_exporter.ledger.trust_root import (
     sign_trust_root,
     verify_trust_roots,
 )
+from spanledger_exporter.whole_file import replace_whole
 
 ORIGIN_LEAD = "spanledger/"
 
@@ -314,18 +315,8 @@ def read_trust_root(path: Path) -> SignedTrustRoot:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; after a crash it holds the old bytes or the new ones."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        replace_whole(path, data)
     except OSError as error:
         raise ConfigurationError(f"expected to write {path}, got: {error}") from error
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import Any, Final
 from spanledger_exporter.errors import DataError, UsageError
 from spanledger_exporter.prompts.prompt_file import Prompt, version_key
 from spanledger_exporter.prompts.template import PREFIX_LENGTHS, Template, normalised, parse_template
+from spanledger_exporter.whole_file import replace_whole
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.invocation import InvocationRequest
 
@@ -57,12 +57,7 @@ def save_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
     ordered = sorted(prompts, key=lambda prompt: (prompt.name, version_key(prompt.version)))
     document = {"schema": SCHEMA, "prompts": [asdict(prompt) for prompt in ordered]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with unfinished.open("w", encoding="utf-8") as stream:
-        json.dump(document, stream, ensure_ascii=False, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(path)
+    replace_whole(path, json.dumps(document, ensure_ascii=False, indent=1).encode())
 
 
 def new_prompts(registered: Sequence[Prompt], found: Sequence[Prompt]) -> list[Prompt]:

@@ -23,6 +23,7 @@ from spanledger_exporter.errors import ConfigurationError
 from spanledger_exporter.ledger.checkpoint import Checkpoint
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint
 from spanledger_exporter.verify.verdict import Findings
+from spanledger_exporter.whole_file import replace_whole
 
 
 def default_memory_path() -> Path:
@@ -53,9 +54,7 @@ def save_memory(path: Path, checkpoint: Checkpoint) -> None:
     told = {name: {"size": item.size, "root": b64encode(item.root).decode()} for name, item in known.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
-        temporary.replace(path)
+        replace_whole(path, orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
     except OSError as error:
         raise ConfigurationError(f"expected to remember the checkpoint in {path}, got: {error}") from error
 
