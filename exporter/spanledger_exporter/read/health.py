@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.configured import open_anchors, weakness
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.config import Settings
@@ -254,7 +255,7 @@ def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
 
 
 def _absent_store(settings: Settings) -> Check:
-    anchored = _anchored_locally(settings)
+    anchored = _anchored_locally(open_anchors(settings))
     if not anchored:
         advice = "run `spanledger ship` once something was recorded"
         return Check("store", "attention", "there is no store yet", advice)
@@ -262,9 +263,9 @@ def _absent_store(settings: Settings) -> Check:
     return Check("store", "problem", found, "restore it; `spanledger verify` says what is missing until then")
 
 
-def _anchored_locally(settings: Settings) -> int:
-    """Return the size of the newest checkpoint in the anchors that are directories; 0 when there is none."""
-    directories = [anchor for anchor in open_anchors(settings) if isinstance(anchor, DirectoryAnchor)]
+def _anchored_locally(anchors: Iterable[Anchor]) -> int:
+    """Return the size of the newest checkpoint in those anchors that are directories; 0 when there is none."""
+    directories = [anchor for anchor in anchors if isinstance(anchor, DirectoryAnchor)]
     notes = [note for anchor in directories if (note := anchor.newest()) is not None]
     return max((parse_checkpoint(parse_note(note).text).size for note in notes), default=0)
 
@@ -317,7 +318,8 @@ def _sealed(store: Store, now_ns: int) -> Iterator[Check]:
 
 
 def _anchored(store: Store, settings: Settings, now_ns: int) -> Check:
-    warning = weakness(open_anchors(settings), settings)
+    anchors = open_anchors(settings)
+    warning = weakness(anchors, settings)
     rows: Sequence[tuple[Any, ...]] = store.query(
         f"SELECT kind, target, max(size), {_NANOSECONDS} FROM {store.database}.anchors "
         "GROUP BY kind, target ORDER BY kind, target"
@@ -329,19 +331,19 @@ def _anchored(store: Store, settings: Settings, now_ns: int) -> Check:
     ]
     newest_s = min((now_ns - int(row[3])) / 1e9 for row in rows)
     known = max(int(row[2]) for row in rows)
-    if (anchored := _anchored_locally(settings)) > known:
+    if (anchored := _anchored_locally(anchors)) > known:
         found = f"a directory holds a checkpoint of size {anchored}, the store knows of {known}: it is an older copy"
         return Check("anchor", "problem", found, "restore the newer one; `spanledger verify` says what is missing")
-    late = _behind(store, settings, {(kind, target): int(size) for kind, target, size, _ in rows})
+    late = _behind(store, anchors, {(kind, target): int(size) for kind, target, size, _ in rows})
     advice = "; ".join(text for text in (late, warning) if text)
     return Check(
         "anchor", "attention" if advice else "ok", "; ".join(said), advice, {"anchor_age_s": round(newest_s, 3)}
     )
 
 
-def _behind(store: Store, settings: Settings, receipts: Mapping[tuple[str, str], int]) -> str:
+def _behind(store: Store, anchors: Iterable[Anchor], receipts: Mapping[tuple[str, str], int]) -> str:
     """Name the configured anchors that lack the newest checkpoint, whatever others have it."""
     newest = int(store.query(f"SELECT max(size) FROM {store.database}.checkpoints")[0][0])
-    sizes = {f"{a.kind} {a.target}": receipts.get((a.kind, a.target), 0) for a in open_anchors(settings)}
+    sizes = {f"{a.kind} {a.target}": receipts.get((a.kind, a.target), 0) for a in anchors}
     late = [f"{name} has {f'size {size}' if size else 'nothing'}" for name, size in sizes.items() if size < newest]
     return f"behind size {newest}: {', '.join(late)}; `spanledger seal` tries again and says why" if late else ""
