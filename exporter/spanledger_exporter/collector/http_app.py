@@ -11,7 +11,7 @@ Rules (OTLP 1.11)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 from google.rpc.status_pb2 import Status
@@ -44,47 +44,35 @@ def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> St
     """Return the application; `record` runs in a worker thread."""
 
     async def export(request: Request) -> Response:
-        encoding = parse_content_type(request.headers.get("content-type", ""))
+        content_type = request.headers.get("content-type", "")
+        encoding = parse_content_type(content_type)
         if encoding is None:
-            return _error(
-                "json",
-                415,
-                _INVALID_ARGUMENT,
-                "expected Content-Type application/x-protobuf or application/json, "
-                f"got {request.headers.get('content-type', '')!r}",
-            )
-        try:
+            expected = "expected Content-Type application/x-protobuf or application/json"
+            return _error("json", 415, _INVALID_ARGUMENT, f"{expected}, got {content_type!r}")
+
+        async def receive() -> Response:
             body = await _read(request, max_body_bytes)
             await run_in_threadpool(_receive, body, request.headers.get("content-encoding", ""), encoding)
-        except TooLargeError as error:
-            return _error(encoding, 413, _RESOURCE_EXHAUSTED, str(error))
-        except DataError as error:
-            return _error(encoding, 400, _INVALID_ARGUMENT, str(error))
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except SpanledgerError as error:
-            return _error(encoding, 503, _UNAVAILABLE, str(error))
-        return _success(encoding)
+            return _success(encoding)
+
+        return await _or_refusal(receive(), encoding)
 
     def _receive(body: bytes, content_encoding: str, encoding: Encoding) -> None:
         plain = decompress(body, content_encoding, limit=max_body_bytes)
         record(parse_json(plain) if encoding == "json" else parse_protobuf(plain))
 
     async def record_event(request: Request) -> Response:
-        if parse_content_type(request.headers.get("content-type", "")) != "json":
-            return _error("json", 415, _INVALID_ARGUMENT, "expected Content-Type application/json")
-        try:
+        content_type = request.headers.get("content-type", "")
+        if parse_content_type(content_type) != "json":
+            expected = "expected Content-Type application/json"
+            return _error("json", 415, _INVALID_ARGUMENT, f"{expected}, got {content_type!r}")
+
+        async def receive() -> Response:
             span = parse_event(await _read(request, max_body_bytes))
             await run_in_threadpool(record, [span])
-        except TooLargeError as error:
-            return _error("json", 413, _RESOURCE_EXHAUSTED, str(error))
-        except DataError as error:
-            return _error("json", 400, _INVALID_ARGUMENT, str(error))
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except SpanledgerError as error:
-            return _error("json", 503, _UNAVAILABLE, str(error))
-        return JSONResponse({"event_id": event_id_of(span)})
+            return JSONResponse({"event_id": event_id_of(span)})
+
+        return await _or_refusal(receive(), "json")
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -96,6 +84,20 @@ def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> St
             Route("/healthz", health),
         ]
     )
+
+
+async def _or_refusal(answer: Awaitable[Response], encoding: Encoding) -> Response:
+    """Return the answer, or the error that says why there is none and whether to try again."""
+    try:
+        return await answer
+    except TooLargeError as error:
+        return _error(encoding, 413, _RESOURCE_EXHAUSTED, str(error))
+    except DataError as error:
+        return _error(encoding, 400, _INVALID_ARGUMENT, str(error))
+    except ClientDisconnect:
+        return Response(status_code=400)
+    except SpanledgerError as error:
+        return _error(encoding, 503, _UNAVAILABLE, str(error))
 
 
 async def _read(request: Request, limit: int) -> bytes:
