@@ -249,9 +249,11 @@ class Console:
             if person.tenant and not find_case(self.ledger.store, case_id, tenant=person.tenant):
                 raise UsageError(f"expected a case of yours, got {case_id}: nothing is recorded about it")
             self.ledger.saw(person, "evidence bundle", {"case_id": case_id}, reason=why(request))
+            # With "=", because a case may be called --anything.
+            selection = (f"--case={case_id}", f"--tenant={person.tenant}", f"--reason={why(request)}")
             with tempfile.TemporaryDirectory() as directory:
                 target = Path(directory) / "evidence.zip"
-                self.ledger.bundle(target, ("--case", case_id))
+                self.ledger.bundle(target, selection)
                 return target.read_bytes()
 
         return _file(await asyncio.to_thread(make), f"evidence-{case_id}.zip", "application/zip")

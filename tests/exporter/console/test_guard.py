@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
@@ -139,6 +141,18 @@ def test_a_person_of_one_tenant_sees_nothing_of_another(guarded: Served) -> None
     assert guarded.ask("/case/CASE-1/evidence.zip", Authorization=own).status == 400
     assert {item["tenant"] for item in json.loads(guarded.ask("/api/queue", Authorization=own).body)} == {"other"}
     assert "CASE-4" in guarded.ask("/case/CASE-4", Authorization=own).text
+
+
+def test_a_bundle_of_a_case_that_two_tenants_have_holds_the_persons_own_rows_only(guarded: Served) -> None:
+    """CASE-4 is in both; beside its own rows a bundle has row 0 of their chain, which says whose chain it is."""
+
+    def tenants(name: str) -> set[str]:
+        answer = guarded.ask("/case/CASE-4/evidence.zip", Authorization=f"Bearer {TOKENS[name]}")
+        assert answer.status == 200, answer.text[-600:]
+        rows = zipfile.ZipFile(io.BytesIO(answer.body)).read("rows.jsonl").splitlines()
+        return {json.loads(json.loads(row)["env"])["tenant"] for row in rows}
+
+    assert (tenants("maria"), tenants("otto")) == ({"default", "other"}, {"other"})
 
 
 def test_the_proxys_header_is_believed_only_from_the_proxy(story: Path) -> None:
