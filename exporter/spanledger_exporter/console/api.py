@@ -41,7 +41,6 @@ from spanledger_exporter.read.judging import (
 from spanledger_exporter.read.queue import waiting
 from spanledger_exporter.read.unshipped import Unshipped
 
-MAX_BODY_BYTES: Final = 16 << 20
 API_PAGE_SIZE: Final = 200
 _REVIEW_FIELDS: Final = {
     "action": str,
@@ -181,8 +180,6 @@ def _paged(request: Request, found: list[dict[str, Any]], page: int) -> Response
 async def _body(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
         raise UsageError("expected a body of type application/json")
-    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        raise UsageError(f"expected at most {MAX_BODY_BYTES} bytes")
     try:
         value = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:

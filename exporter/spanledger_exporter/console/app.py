@@ -16,13 +16,16 @@ from starlette.staticfiles import StaticFiles
 from spanledger_exporter.config import Settings
 from spanledger_exporter.console.api import Api, NotFoundError, answer
 from spanledger_exporter.console.forms import Sessions
-from spanledger_exporter.console.guard import Guard
+from spanledger_exporter.console.guard import Guard, TooLargeError
 from spanledger_exporter.console.ledger import ConsoleLedger
 from spanledger_exporter.console.options import ConsoleOptions
 from spanledger_exporter.console.pages import Console
 from spanledger_exporter.errors import SpanledgerError, UsageError
 
 STATIC = Path(__file__).with_name("static")
+
+_STATUS = {NotFoundError: 404, TooLargeError: 413, UsageError: 400, SpanledgerError: 503}
+"""What an error becomes: the first kind that it is."""
 
 
 def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
@@ -39,7 +42,7 @@ def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
         ledger.close()
 
     async def failed(request: Request, error: Exception) -> Response:
-        status = 404 if isinstance(error, NotFoundError) else 400 if isinstance(error, UsageError) else 503
+        status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
         if request.url.path.startswith("/api/"):
             return answer({"error": str(error)}, status=status)
         return console.pages.render(request, "problem.html", status=status, problem=str(error))

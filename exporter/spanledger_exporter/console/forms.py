@@ -57,7 +57,8 @@ class Sessions:
     def form_age_s(self, person: Person | None, token: str) -> float | None:
         """Return how many seconds ago our form was made, or None when it is not ours."""
         made, _, signature = token.rpartition(".")
-        if not made or not hmac.compare_digest(signature, self._signature(person, made)):
+        # As bytes: of texts it compares ASCII only, and this one comes from anywhere.
+        if not made or not hmac.compare_digest(signature.encode(), self._signature(person, made).encode()):
             return None
         age_s = self._clock() - float(made)
         return age_s if 0 <= age_s <= FORM_LIFETIME_S else None

@@ -4,11 +4,13 @@
 2. Origin: a request that changes something must come from our own pages (`Sec-Fetch-Site`, `Origin`), and a form must
    carry the token that its page was given (see `forms.py`).
 3. Who: the proxy's header, a signed-in session, a bearer token, or, on an open loopback console, whoever runs it.
-4. Every answer: nothing from elsewhere, no script, no frame, no cache, no referrer.
+4. How much: a body of more than `MAX_BODY_BYTES` is 413, however it arrives; the rest of it is not read.
+5. Every answer: nothing from elsewhere, no script, no frame, no cache, no referrer.
 """
 
 from __future__ import annotations
 
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -20,8 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spanledger_exporter.console.forms import Sessions
 from spanledger_exporter.console.options import ConsoleOptions, Person
+from spanledger_exporter.errors import UsageError
 
 COOKIE: Final = "spanledger_session"
+MAX_BODY_BYTES: Final = 16 << 20
+_PORT: Final = re.compile(r":[0-9]*\Z")
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _FREE: Final = ("/sign-in", "/static/")
 
@@ -55,14 +60,15 @@ class Guard:
         refusal = self._refusal(request)
         if refusal is None:
             person = self._person(request)
-            if person is None and not request.url.path.startswith(_FREE):
+            # The path that is routed by, and not `request.url`, which is read from a text with the Host header in it.
+            if person is None and not scope["path"].startswith(_FREE):
                 refusal = self._ask_who(request)
             scope.setdefault("state", {})["person"] = person
-        await (refusal or self.app)(scope, receive, _with_headers(send))
+        await (refusal or self.app)(scope, _limited(receive), _with_headers(send))
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "").lower()
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        name = _PORT.sub("", host)
         if name not in self.options.hosts():
             return PlainTextResponse(
                 f"expected this console to be asked as one of {', '.join(sorted(self.options.hosts()))}, got {host!r}: "
@@ -95,12 +101,31 @@ class Guard:
         return Person(name, tenant) if tenant else None
 
     def _ask_who(self, request: Request) -> Response:
-        if request.url.path.startswith("/api/"):
+        if request.scope["path"].startswith("/api/"):
             return JSONResponse({"error": "expected a bearer token of a person known here"}, status_code=401)
         if self.options.user_header:
             return PlainTextResponse("expected the proxy to say who is asking", status_code=401)
         place = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(place, safe='')}", status_code=303)
+
+
+class TooLargeError(UsageError):
+    """A request's body is larger than anything that the console takes."""
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` that raises TooLargeError instead of handing out more than `MAX_BODY_BYTES`."""
+    left = MAX_BODY_BYTES
+
+    async def receive_within_limit() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise TooLargeError(f"expected a body of at most {MAX_BODY_BYTES:,} bytes, got more")
+        return message
+
+    return receive_within_limit
 
 
 def session_cookie(headers: Headers) -> str:

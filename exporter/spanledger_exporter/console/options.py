@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -21,6 +22,8 @@ from pathlib import Path
 from spanledger_exporter.errors import ConfigurationError
 
 DEFAULT_PORT = 8420
+
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,10 @@ def read_people(path: Path) -> dict[str, Person]:
         words = line.split("#", 1)[0].split()
         if not words:
             continue
-        if len(words) not in {2, 3} or len(words[1]) != 64:
+        if len(words) not in {2, 3} or not _SHA256.fullmatch(words[1]):
             raise ConfigurationError(
-                f"expected `NAME SHA256-OF-TOKEN [TENANT]` in line {number} of {path}, got {len(words)} words"
+                f"expected `NAME SHA256-OF-TOKEN [TENANT]` with 64 hex digits in line {number} of {path}, got "
+                + (f"{len(words)} words" if len(words) not in {2, 3} else f"a digest of {len(words[1])} characters")
             )
         people[words[1].lower()] = Person(words[0], words[2] if len(words) == 3 else "")
     if not people:

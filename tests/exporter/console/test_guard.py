@@ -6,14 +6,19 @@ import io
 import json
 import re
 import zipfile
+from hashlib import sha256
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from starlette.testclient import TestClient
 
 from served_console import TOKENS, Answer, Served
+from spanledger_exporter.config import load_settings
+from spanledger_exporter.console.app import make_app
 from spanledger_exporter.console.forms import FORM_LIFETIME_S, LIFETIME_S, Sessions
+from spanledger_exporter.console.guard import MAX_BODY_BYTES
 from spanledger_exporter.console.options import ConsoleOptions, Person, read_people
 from spanledger_exporter.errors import ConfigurationError
 
@@ -57,6 +62,26 @@ def test_a_name_that_is_not_ours_is_refused(console: Served) -> None:
     assert console.ask("/", Host=f"localhost:{console.port}").status == 200
 
 
+@pytest.mark.parametrize("more", ["/sign-in?", "@evil.example", " ", "x", ":80"])
+def test_what_stands_behind_a_hosts_port_is_no_way_round_the_guard(guarded: Served, more: str) -> None:
+    """An address that is put together from the Host header would then have the path of a page that is open to all."""
+    answer = guarded.ask("/case/CASE-1", Host=f"127.0.0.1:{guarded.port}{more}")
+    assert answer.status in {303, 400, 421}
+    assert "triage-agent" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/verdict", "/api/reviews"])
+def test_a_body_without_end_is_not_read_to_its_end(story: Path, path: str) -> None:
+    """Whoever sends it, before and behind the sign-in page."""
+    settings = load_settings({"SPANLEDGER_DIR": str(story)}, working_directory=story)
+    options = ConsoleOptions(people={sha256(b"token").hexdigest(): Person("maria")})
+    client = TestClient(make_app(settings, options), base_url="http://127.0.0.1")
+    kind = "application/json" if path.startswith("/api/") else FORM["Content_Type"]
+    headers = {"Content-Type": kind, "Authorization": "Bearer token"}
+    assert client.post(path, content=b"a" * (MAX_BODY_BYTES + 1), headers=headers).status_code == 413
+    assert client.post(path, content=b"a" * 100, headers=headers).status_code == 400
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -73,7 +98,7 @@ def test_a_form_of_another_site_changes_nothing(console: Served, headers: dict[s
     assert answer.status == 403
 
 
-@pytest.mark.parametrize("token", ["", "1.abc", "x", "9999999999.000.00"])
+@pytest.mark.parametrize("token", ["", "1.abc", "x", "9999999999.000.00", "1.\u00e9"])
 def test_a_form_without_our_token_changes_nothing(console: Served, token: str) -> None:
     """It was not made by the page that it claims to be."""
     assert console.ask("/verdict", data=urlencode({"form_token": token}).encode(), **FORM).status == 400
@@ -182,7 +207,9 @@ def test_a_console_for_strangers_is_not_started() -> None:
     ConsoleOptions(host="0.0.0.0", user_header="X-User").check()  # noqa: S104
 
 
-@pytest.mark.parametrize("line", ["", "maria", "maria short", "maria " + "a" * 64 + " other more", "# nobody"])
+@pytest.mark.parametrize(
+    "line", ["", "maria", "maria short", "maria " + "\u00e9" * 64, "maria " + "a" * 64 + " other more", "# nobody"]
+)
 def test_a_people_file_that_names_nobody_properly_is_refused(tmp_path: Path, line: str) -> None:
     """One line that says which line and why."""
     (tmp_path / "people").write_text(line + "\n")
