@@ -53,7 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
         proxy_addresses=tuple(arguments.proxy or ("127.0.0.1", "::1")),
         names=tuple(name.lower() for name in arguments.name),
     )
-    app = make_app(load_settings(), options)
+    settings = load_settings()
+    app = make_app(settings, options)
+    people = options.people.values()
+    if not all(person.tenant for person in people):
+        for name in sorted(person.name for person in people if person.tenant == settings.tenant):
+            say(
+                f"spanledger: {name} sees tenant {settings.tenant} only, and under it this console records what people "
+                "see who see every tenant: set SPANLEDGER_TENANT to another name, or the access log shows it to them"
+            )
     say(f"spanledger: console on http://{options.host}:{options.port} (Ctrl-C ends it)")
     # proxy_headers would let any client claim another address, and with it be the proxy.
     uvicorn.run(

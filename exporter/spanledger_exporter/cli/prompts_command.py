@@ -15,7 +15,7 @@ from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.prompts.prompt_file import Prompt, PromptFileError, find_prompt_files, read_prompt_file
 from spanledger_exporter.prompts.registering import register_prompts
-from spanledger_exporter.prompts.registry import FILE_NAME, load_prompts
+from spanledger_exporter.prompts.registry import FILE_NAME, conflicts, format_conflict, load_prompts
 from spanledger_exporter.prompts.template import parse_template
 from spanledger_exporter.read.access import login_name
 from spanledger_exporter.read.inventory import in_use
@@ -62,11 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _register(directory: Path) -> int:
     settings = load_settings()
-    found = _read_all(directory)
+    registry = settings.directory / FILE_NAME
+    found = _read_all(directory, registry)
     with open_recorder(settings, role="cli") as recorder:
-        fresh = register_prompts(
-            recorder, [prompt for _, prompt in found], registry=settings.directory / FILE_NAME, person=login_name()
-        )
+        fresh = register_prompts(recorder, [prompt for _, prompt in found], registry=registry, person=login_name())
     for path, prompt in found:
         say(f"{prompt.name} {prompt.version}: {'registered' if prompt in fresh else 'known'} ({path})")
         if not parse_template(prompt.template).is_specific:
@@ -74,13 +73,22 @@ def _register(directory: Path) -> int:
     return 0
 
 
-def _read_all(directory: Path) -> list[tuple[Path, Prompt]]:
+def _read_all(directory: Path, registry: Path) -> list[tuple[Path, Prompt]]:
+    """Return the files' prompts. Raises UsageError that names every file that is wrong or would change a version."""
     if not directory.is_dir():
         raise UsageError(f"expected a directory of prompt files, got {directory}")
-    try:
-        found = [(path, read_prompt_file(path)) for path in find_prompt_files(directory)]
-    except PromptFileError as error:
-        raise UsageError(str(error)) from error
+    found: list[tuple[Path, Prompt]] = []
+    wrong: list[str] = []
+    for path in find_prompt_files(directory):
+        try:
+            found.append((path, read_prompt_file(path)))
+        except PromptFileError as error:
+            wrong.append(str(error))
+    clashing = {id(prompt) for prompt in conflicts(load_prompts(registry), [prompt for _, prompt in found])}
+    wrong += [f"{path}: {format_conflict(prompt)}" for path, prompt in found if id(prompt) in clashing]
+    if wrong:
+        files = len(found) + len(wrong) - len(clashing)
+        raise UsageError("\n".join([*wrong, f"{len(wrong)} of {files} prompt files are wrong: nothing was registered"]))
     if not found:
         raise UsageError(f"expected prompt files (.md, .txt, .prompt, .j2) under {directory}, found none")
     return found

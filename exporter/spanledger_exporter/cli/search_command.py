@@ -18,7 +18,7 @@ EPILOG = """examples:
   spanledger search --since 2h --event-type model_call --outcome error
   spanledger search --text "svc-backup" --reviewer maria.keller --format csv -o found.csv
 
-Times are ISO 8601 (local where no zone is given) or an age: 90s, 15m, 2h, 7d, 4w.
+Times are ISO 8601 (local where no zone is given), today, yesterday, or an age: 90s, 15m, 2h, 7d, 4w.
 `--text` looks into stored contents, names and ids, whatever the case; encrypted contents cannot be searched."""
 
 COLUMNS = ("time", "event_type", "name", "case", "actor", "model", "outcome", "duration", "cost", "state", "event_id")

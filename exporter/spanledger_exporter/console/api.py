@@ -23,7 +23,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import ASKABLE, Console, criteria_of, page_number, person_of, why
+from spanledger_exporter.console.pages import ASKABLE, Console, case_of, criteria_of, page_number, person_of, why
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -136,7 +136,7 @@ class Api:
 
     async def case(self, request: Request) -> Response:
         """Return a case in causal order."""
-        person, case_id = person_of(request), request.path_params["case_id"]
+        person, case_id = person_of(request), case_of(request)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "timeline", {"case_id": case_id}, reason=why(request))

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.console.api import Api, NotFoundError, answer
@@ -28,8 +28,8 @@ _STATUS = {NotFoundError: 404, TooLargeError: 413, UsageError: 400, SpanledgerEr
 """What an error becomes: the first kind that it is."""
 
 
-def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
-    """Return the console. Raises ConfigurationError when strangers could use it."""
+def make_app(settings: Settings, options: ConsoleOptions) -> ASGIApp:
+    """Return the console as an ASGI application. Raises ConfigurationError when strangers could use it."""
     options.check()
     ledger, sessions = ConsoleLedger(settings), Sessions()
     console = Console(ledger, options, sessions)
@@ -43,11 +43,17 @@ def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
 
     async def failed(request: Request, error: Exception) -> Response:
         status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
-        if request.url.path.startswith("/api/"):
-            return answer({"error": str(error)}, status=status)
-        return console.pages.render(request, "problem.html", status=status, problem=str(error))
+        return say(request, str(error), status)
 
-    return Starlette(
+    async def broken(request: Request, _error: Exception) -> Response:
+        return say(request, "a mistake of this console's: its own output says which, and nothing was recorded", 500)
+
+    def say(request: Request, problem: str, status: int) -> Response:
+        if request.url.path.startswith("/api/"):
+            return answer({"error": problem}, status=status)
+        return console.pages.render(request, "problem.html", status=status, problem=problem)
+
+    app = Starlette(
         routes=[
             Route("/", console.search),
             Route("/case/{case_id:path}/rows.csv", console.download_rows),
@@ -68,7 +74,8 @@ def make_app(settings: Settings, options: ConsoleOptions) -> Starlette:
             Route("/api/cases/{case_id:path}", api.case),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Guard, options=options, sessions=sessions)],
-        exception_handlers={SpanledgerError: failed},
+        exception_handlers={SpanledgerError: failed, Exception: broken},
         lifespan=lifespan,
     )
+    # Around everything: as Starlette's middleware it would not see the answer to a failure of ours.
+    return Guard(app, options=options, sessions=sessions)

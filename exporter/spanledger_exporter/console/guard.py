@@ -5,7 +5,7 @@
    carry the token that its page was given (see `forms.py`).
 3. Who: the proxy's header, a signed-in session, a bearer token, or, on an open loopback console, whoever runs it.
 4. How much: a body of more than `MAX_BODY_BYTES` is 413, however it arrives; the rest of it is not read.
-5. Every answer: nothing from elsewhere, no script, no frame, no cache, no referrer.
+5. Every answer, that to a failure of ours too: nothing from elsewhere, no script, no frame, no cache, no referrer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HEADERS: Final = {
 
 
 class Guard:
-    """ASGI middleware; puts the `Person` into `request.state.person`."""
+    """Stands around the whole application; puts the `Person` into `request.state.person`."""
 
     def __init__(self, app: ASGIApp, *, options: ConsoleOptions, sessions: Sessions) -> None:
         self.app, self.options, self.sessions = app, options, sessions
@@ -92,12 +92,12 @@ class Guard:
 
     def _person_of_proxy(self, request: Request) -> Person | None:
         peer = request.client.host if request.client else ""
-        name = request.headers.get(self.options.user_header, "").strip()
+        name = _only(request.headers, self.options.user_header)
         if peer not in self.options.proxy_addresses or not name:
             return None
         if not self.options.tenant_header:
             return Person(name)
-        tenant = request.headers.get(self.options.tenant_header, "").strip()
+        tenant = _only(request.headers, self.options.tenant_header)
         return Person(name, tenant) if tenant else None
 
     def _ask_who(self, request: Request) -> Response:
@@ -135,6 +135,12 @@ def session_cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def _only(headers: Headers, name: str) -> str:
+    """Return the header's value; empty when it came twice: a proxy that adds its own leaves the asker's first."""
+    values = headers.getlist(name)
+    return values[0].strip() if len(values) == 1 else ""
 
 
 def _is_from_here(headers: Headers, host: str) -> bool:

@@ -4,8 +4,8 @@ Rules
 - Every call blocks; pages run them in a thread (`asyncio.to_thread`).
 - The store is opened late and again after it failed, so that the console outlives a store that comes and goes.
 - `tenant` is the first thing that every question carries.
-- What changes the ledger (ship, verify, evidence) is the command line in a process of its own: the embedded engine
-  has one owner, and it is never the console.
+- What needs the store's owner (ship, verify) is the command line in a process of its own: the embedded engine has one,
+  and it is never the console.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.console.options import Person
-from spanledger_exporter.errors import RecordError, StoreError
+from spanledger_exporter.errors import RecordError, StoreError, UsageError
+from spanledger_exporter.evidence.collect import Scope
+from spanledger_exporter.evidence.create import create_bundle
+from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.read.access import Access, record_with, refuse_or_warn
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.judging import Judgement
@@ -102,12 +104,20 @@ class ConsoleLedger:
 
     def record(self, judgement: Judgement) -> RowId:
         """Record a judgement, ship it, and return once it can be read."""
-        row = self._recorder.record(judgement.envelope, judgement.contents)
+        row = self.append(judgement)
+        self.make_visible(row)
+        return row
+
+    def append(self, judgement: Judgement) -> RowId:
+        """Make a judgement durable in the spool."""
+        return self._recorder.record(judgement.envelope, judgement.contents)
+
+    def make_visible(self, row: RowId) -> None:
+        """Ship, and return once the row can be read, or after `VISIBLE_WITHIN_S`."""
         self.ship()
         deadline = time.monotonic() + VISIBLE_WITHIN_S
         while time.monotonic() < deadline and not self._is_visible(row):
             time.sleep(0.1)
-        return row
 
     def _is_visible(self, row: RowId) -> bool:
         found = self.store.query(
@@ -146,11 +156,16 @@ class ConsoleLedger:
             raise StoreError(f"expected a verdict from `spanledger verify`, got: {done.err.strip()[-600:]}") from error
         return verdict
 
-    def bundle(self, target: Path, selection: Sequence[str]) -> None:
-        """Write an evidence bundle. Raises StoreError when `spanledger evidence` does not make one."""
-        done = self.command("evidence", "create", *selection, "-o", str(target))
-        if done.status or not target.exists():
-            raise StoreError(f"expected an evidence bundle, got: {done.err.strip()[-600:] or 'nothing'}")
+    def bundle(self, case_id: str, *, tenant: str) -> bytes:
+        """Return the evidence bundle of a case, as a zip. Raises UsageError when nothing is recorded about it."""
+        self.ship()
+        directory = self.settings.keys_directory
+        keys = open_key_ring(self.settings, make=False) if directory.is_dir() else None
+        scope, created_at = Scope(case_id=case_id, tenant=tenant), datetime.now(UTC).isoformat(timespec="seconds")
+        bundle = create_bundle(self.store, scope, keys=keys, created_at=created_at)
+        if not bundle.rows:
+            raise UsageError(f"expected a case that is recorded, got {case_id}: nothing is recorded about it")
+        return bundle.data
 
     def access_log(self, *, tenant: str, limit: int, offset: int) -> list[Event]:
         """Return the newest accesses."""

@@ -59,6 +59,10 @@ class ConsoleOptions:
                 f"expected --people FILE or --user-header NAME for a console on {self.host}, got neither: "
                 "anybody on the network could read everything"
             )
+        if self.people and self.user_header:
+            raise ConfigurationError(
+                "expected --people or --user-header, got both: a proxy that says who asks leaves no use for tokens"
+            )
         if self.tenant_header and not self.user_header:
             raise ConfigurationError("expected --user-header with --tenant-header, got only the latter")
 
@@ -100,7 +104,12 @@ def read_people(path: Path) -> dict[str, Person]:
                 f"expected `NAME SHA256-OF-TOKEN [TENANT]` with 64 hex digits in line {number} of {path}, got "
                 + (f"{len(words)} words" if len(words) not in {2, 3} else f"a digest of {len(words[1])} characters")
             )
-        people[words[1].lower()] = Person(words[0], words[2] if len(words) == 3 else "")
+        person, digest = Person(words[0], words[2] if len(words) == 3 else ""), words[1].lower()
+        if people.setdefault(digest, person) != person:
+            raise ConfigurationError(
+                f"expected a token of their own for {person.name} in line {number} of {path}, "
+                f"got that of {people[digest].name}: one token is one person with one tenant"
+            )
     if not people:
         raise ConfigurationError(f"expected at least one person in {path}, got none")
     return people

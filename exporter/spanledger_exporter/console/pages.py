@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import io
-import tempfile
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC
+from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from spanledger_exporter.console.forms import Sessions
-from spanledger_exporter.console.guard import COOKIE, session_cookie
+from spanledger_exporter.console.guard import COOKIE, MAX_BODY_BYTES, session_cookie
 from spanledger_exporter.console.ledger import ConsoleLedger
 from spanledger_exporter.console.options import ConsoleOptions, Person
 from spanledger_exporter.console.rendering import Pages, link
 from spanledger_exporter.errors import UsageError
-from spanledger_exporter.read.contents import load_contents
+from spanledger_exporter.read.contents import ReadableContent, load_contents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
 from spanledger_exporter.read.exporting import export_rows
-from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
+from spanledger_exporter.read.finding import find_case, find_event, find_reviews, find_row, find_trace, search
 from spanledger_exporter.read.judging import complete_review, content_policy, draft_of, make_review, review_row
 from spanledger_exporter.read.proof import RowProof, prove_row, prove_spooled
 from spanledger_exporter.read.queue import waiting
@@ -39,7 +40,21 @@ from spanledger_exporter.read.when import parse_time
 from spanledger_exporter.store.connection import Store
 
 PAGE_SIZE: Final = 25
+MEANWHILE: Final = (
+    "Somebody reviewed this while you had the form open: see below. Nothing of yours is recorded yet. "
+    "Send it again to record it beside the other."
+)
 MAX_EVENTS_SHOWN: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a review is about: the event, its contents, the draft that it put out, and the reviews that there are."""
+
+    event: Event
+    contents: Mapping[str, ReadableContent]
+    draft: str
+    reviews: Sequence[Event]
 
 
 class Console:
@@ -50,6 +65,7 @@ class Console:
         self.pages = Pages(sessions)
         self.verdict: dict[str, Any] | None = None
         self.verdict_at_s = 0.0
+        self._judging = asyncio.Lock()
 
     async def search(self, request: Request) -> Response:
         """Show the newest events that meet the criteria."""
@@ -72,7 +88,7 @@ class Console:
 
     async def case(self, request: Request) -> Response:
         """Show a case from beginning to end."""
-        case_id = request.path_params["case_id"]
+        case_id = case_of(request)
         return await self._timeline(request, {"case_id": case_id}, title=f"Case {case_id}")
 
     async def trace(self, request: Request) -> Response:
@@ -143,6 +159,7 @@ class Console:
 
     async def verdict_page(self, request: Request) -> Response:
         """Show the newest verdict; a POST makes a new one."""
+        await asyncio.to_thread(self.ledger.saw, person_of(request), "verdict", {}, reason=why(request))
         if request.method == "POST":
             await self.expect_own_form(request)
             self.verdict = await asyncio.to_thread(self.ledger.verify)
@@ -167,31 +184,16 @@ class Console:
 
     async def review(self, request: Request) -> Response:
         """Show the form for a review, or record what was filled in."""
-        person, wanted = person_of(request), request.query_params.get("event", "")
-
-        def find() -> tuple[Event, Mapping[str, Any], list[Event]]:
-            self.ledger.saw(person, "review", {"event_id": wanted}, reason=why(request))
-            unshipped, store = self.ledger.unshipped(person), self.ledger.store
-            found = _named(store, wanted, person.tenant, unshipped)
-            if len(found) != 1:
-                raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
-            about = found[0].text("parent_event_id") if found[0].event_type == "human_review" else ""
-            others = find_event(store, about, tenant=person.tenant, unshipped=unshipped) if about else []
-            contents = load_contents(store, [*found, *others], tenant=person.tenant, unshipped=unshipped)
-            return found[0], contents, others
-
-        subject, contents, others = await asyncio.to_thread(find)
+        subject = await asyncio.to_thread(self._subject, request)
         if request.method == "GET":
-            draft = draft_of(subject, contents) or next(filter(None, (draft_of(e, contents) for e in others)), "")
-            return self.pages.render(
-                request, "review.html", event=subject, contents=contents, draft=draft, problem="", filled={}
-            )
-        form = {key: str(value) for key, value in (await request.form()).items()}
+            return self._review_form(request, subject, draft=subject.draft)
+        sent = await request.form(max_part_size=MAX_BODY_BYTES)  # a draft may be larger than the default of 1 MiB
+        form = {key: str(value) for key, value in sent.items()}
         spent_s = self._expect_token(request, form.get("form_token", ""))
         draft = form.get("draft", "").replace("\r\n", "\n")
         try:
             review = make_review(
-                reviewer=person.name,
+                reviewer=person_of(request).name,
                 action=form.get("action", ""),
                 role=form.get("role") or None,
                 draft=draft or None,
@@ -200,21 +202,60 @@ class Console:
                 seconds_spent=round(spent_s, 1),
             )
         except UsageError as error:
-            return self.pages.render(
-                *(request, "review.html"),
-                status=400,
-                event=subject,
-                contents=contents,
-                draft=draft,
-                problem=str(error),
-                filled=form,
-            )
-        judgement = review_row(
-            complete_review(review, subject, contents), subject, content_policy(self.ledger.settings)
-        )
-        await asyncio.to_thread(self.ledger.record, judgement)
-        case_id = subject.text("context", "case_id")
+            return self._review_form(request, subject, draft=draft, filled=form, problem=str(error), status=400)
+        review = complete_review(review, subject.event, subject.contents)
+        judgement = review_row(review, subject.event, content_policy(self.ledger.settings))
+        async with self._judging:  # of two who send at once, the second hears of the first
+            reviews = await asyncio.to_thread(self._reviews, person_of(request), subject.event.event_id)
+            if form.get("reviews", "0") != str(len(reviews)):
+                subject = replace(subject, reviews=reviews)
+                return self._review_form(request, subject, draft=draft, filled=form, problem=MEANWHILE, status=409)
+            row = await asyncio.to_thread(self.ledger.append, judgement)
+        await asyncio.to_thread(self.ledger.make_visible, row)
+        case_id = subject.event.text("context", "case_id")
         return RedirectResponse(link(f"/case/{case_id}", reason=why(request)) if case_id else "/queue", status_code=303)
+
+    def _subject(self, request: Request) -> _Subject:
+        """Return what a review is about; the access is recorded."""
+        person, wanted = person_of(request), request.query_params.get("event", "")
+        self.ledger.saw(person, "review", {"event_id": wanted}, reason=why(request))
+        unshipped, store = self.ledger.unshipped(person), self.ledger.store
+        found = _named(store, wanted, person.tenant, unshipped)
+        if len(found) != 1:
+            raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
+        (event,) = found
+        about = event.text("parent_event_id") if event.event_type == "human_review" else ""
+        others = find_event(store, about, tenant=person.tenant, unshipped=unshipped) if about else []
+        contents = load_contents(store, [*found, *others], tenant=person.tenant, unshipped=unshipped)
+        draft = draft_of(event, contents) or next(filter(None, (draft_of(e, contents) for e in others)), "")
+        reviews = find_reviews(store, event.event_id, tenant=person.tenant, unshipped=unshipped)
+        return _Subject(event, contents, draft, reviews)
+
+    def _reviews(self, person: Person, event_id: str) -> list[Event]:
+        unshipped = self.ledger.unshipped(person)
+        return find_reviews(self.ledger.store, event_id, tenant=person.tenant, unshipped=unshipped)
+
+    def _review_form(
+        self,
+        request: Request,
+        subject: _Subject,
+        *,
+        draft: str,
+        filled: Mapping[str, str] = MappingProxyType({}),
+        problem: str = "",
+        status: int = 200,
+    ) -> Response:
+        return self.pages.render(
+            request,
+            "review.html",
+            status=status,
+            event=subject.event,
+            contents=subject.contents,
+            reviews=subject.reviews,
+            draft=draft,
+            filled=filled,
+            problem=problem,
+        )
 
     async def access_log(self, request: Request) -> Response:
         """Show who looked at what."""
@@ -231,7 +272,7 @@ class Console:
 
     async def download_rows(self, request: Request) -> Response:
         """Hand out the rows of a case as CSV."""
-        person, case_id = person_of(request), request.path_params["case_id"]
+        person, case_id = person_of(request), case_of(request)
 
         def make() -> bytes:
             self.ledger.saw(person, "export", {"case_id": case_id, "format": "csv"}, reason=why(request))
@@ -243,18 +284,11 @@ class Console:
 
     async def download_bundle(self, request: Request) -> Response:
         """Hand out an evidence bundle of a case."""
-        person, case_id = person_of(request), request.path_params["case_id"]
+        person, case_id = person_of(request), case_of(request)
 
         def make() -> bytes:
-            if person.tenant and not find_case(self.ledger.store, case_id, tenant=person.tenant):
-                raise UsageError(f"expected a case of yours, got {case_id}: nothing is recorded about it")
             self.ledger.saw(person, "evidence bundle", {"case_id": case_id}, reason=why(request))
-            # With "=", because a case may be called --anything.
-            selection = (f"--case={case_id}", f"--tenant={person.tenant}", f"--reason={why(request)}")
-            with tempfile.TemporaryDirectory() as directory:
-                target = Path(directory) / "evidence.zip"
-                self.ledger.bundle(target, selection)
-                return target.read_bytes()
+            return self.ledger.bundle(case_id, tenant=person.tenant)
 
         return _file(await asyncio.to_thread(make), f"evidence-{case_id}.zip", "application/zip")
 
@@ -269,6 +303,7 @@ class Console:
         if person is None:
             problem = "This token belongs to nobody known here."
             return self.pages.render(request, "sign_in.html", status=403, next=place, problem=problem)
+        await asyncio.to_thread(self.ledger.saw, person, "sign in", {})
         is_local = place.startswith("/") and not place.startswith(("//", "/\\"))
         answer = RedirectResponse(place if is_local else "/", status_code=303)
         is_secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
@@ -280,6 +315,7 @@ class Console:
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
         await self.expect_own_form(request)
+        await asyncio.to_thread(self.ledger.saw, person_of(request), "sign out", {})
         self.sessions.end(session_cookie(request.headers))
         answer = RedirectResponse("/sign-in", status_code=303)
         answer.delete_cookie(COOKIE, path="/")
@@ -303,6 +339,14 @@ def person_of(request: Request) -> Person:
     return person
 
 
+def case_of(request: Request) -> str:
+    """Return the case that the address names. Raises UsageError for none: that would be everything without a case."""
+    case_id: str = request.path_params["case_id"]
+    if not case_id:
+        raise UsageError("expected a case in the address, got none: /case/CASE-1")
+    return case_id
+
+
 def why(request: Request) -> str:
     """Return the reason that the person gave for looking; it stands in the access row."""
     return request.query_params.get("reason", "").strip()
@@ -318,8 +362,8 @@ def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: 
     """Return the criteria of a search form; one event more than a page tells whether there is another page."""
     now_ns = time.time_ns()
     return Criteria(
-        since_ns=parse_time(asked["since"], now_ns=now_ns) if "since" in asked else None,
-        until_ns=parse_time(asked["until"], now_ns=now_ns) if "until" in asked else None,
+        since_ns=parse_time(asked["since"], now_ns=now_ns, zone=UTC) if "since" in asked else None,
+        until_ns=parse_time(asked["until"], now_ns=now_ns, zone=UTC) if "until" in asked else None,
         event_type=asked.get("type", ""),
         model=asked.get("model", ""),
         actor=asked.get("actor", ""),

@@ -65,18 +65,21 @@ def new_prompts(registered: Sequence[Prompt], found: Sequence[Prompt]) -> list[P
 
     Raises PromptConflictError when a name and version would get a second text.
     """
-    known = {(prompt.name, prompt.version): prompt.digest for prompt in registered}
-    fresh: list[Prompt] = []
-    for prompt in found:
-        key = (prompt.name, prompt.version)
-        if key not in known:
-            fresh.append(prompt)
-        elif known[key] != prompt.digest:
-            raise PromptConflictError(
-                f"expected {prompt.name} {prompt.version} to keep its text, got another one: give it a new version"
-            )
-        known[key] = prompt.digest
-    return fresh
+    if clashing := conflicts(registered, found):
+        raise PromptConflictError("\n".join(map(format_conflict, clashing)))
+    fresh = {(prompt.name, prompt.version): prompt for prompt in found}
+    return [prompt for key, prompt in fresh.items() if key not in {(known.name, known.version) for known in registered}]
+
+
+def conflicts(registered: Sequence[Prompt], found: Sequence[Prompt]) -> list[Prompt]:
+    """Return those of `found` whose name and version has another text, in the registry or earlier in `found`."""
+    known = {(prompt.name, prompt.version): prompt.digest for prompt in reversed([*registered, *found])}
+    return [prompt for prompt in found if known[prompt.name, prompt.version] != prompt.digest]
+
+
+def format_conflict(prompt: Prompt) -> str:
+    """Return what is wrong with a prompt that conflicts, and what to do."""
+    return f"expected {prompt.name} {prompt.version} to keep its text, got another one: give it a new version"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,14 @@ def find_row(store: Store, chain: str, seq: int, *, tenant: str = "", unshipped:
     return _ordered(store, found + spooled)
 
 
+def find_reviews(store: Store, event_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
+    """Return the reviews of one event, oldest first."""
+    of_event = "parent_event_id = {subject:String} AND event_type = 'human_review'"
+    found = read_events(store, of_event, {"subject": event_id}, tenant=tenant)
+    spooled = [e for e in unshipped.without(found) if e.text("parent_event_id") == event_id]
+    return _ordered(store, found + [event for event in spooled if event.event_type == "human_review"])
+
+
 def search(store: Store, criteria: Criteria) -> list[Event]:
     """Return the newest events that meet all criteria, newest first."""
     events = fold(newest_events(store, criteria))

@@ -141,6 +141,26 @@ def test_a_second_text_for_a_version_is_refused_and_nothing_is_registered(run: R
     assert "9.1.0" not in registry.read_text(encoding="utf-8")
 
 
+def test_every_wrong_file_is_named_at_once(run: Run, tmp_path: Path) -> None:
+    """Those that do not parse, and those that would give a version a second text; the good one is left out too."""
+    texts = {
+        "good.md": TRIAGE.format(version="10.0.0"),
+        "a.md": "no front matter",
+        "b.txt": TRIAGE.format(version="one"),
+        "c.md": TRIAGE.format(version="11.0.0"),
+        "d.md": TRIAGE.format(version="11.0.0") + " Be brief.",
+        "e.md": TRIAGE.format(version="11.0.0") + " Be long.",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    ran = run("prompts", "register", str(tmp_path))
+    assert ran.status == 64
+    named = {Path(line.partition(": expected")[0].split()[-1]).name for line in ran.err.splitlines() if ": exp" in line}
+    assert named == {"a.md", "b.txt", "d.md", "e.md"}
+    assert "4 of 6 prompt files are wrong: nothing was registered" in ran.err
+    assert "10.0.0" not in run("prompts", "list").out
+
+
 @pytest.mark.parametrize("text", [None, "no front matter"])
 def test_a_folder_without_prompts_or_with_a_wrong_one_is_refused(run: Run, tmp_path: Path, text: str | None) -> None:
     """The message names what was expected."""

@@ -104,7 +104,7 @@ def test_a_search_shows_the_newest_first_and_says_where_it_stopped(run: Run) -> 
     assert "--limit shows more" in ran.err
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-13-01", "5x", ""])
+@pytest.mark.parametrize("time", ["soon", "2026-13-01", "5x", ""])
 def test_a_time_that_is_none_is_wrong_usage(run: Run, time: str) -> None:
     """An empty one means that nothing was asked for."""
     assert run("search", "--since", time, "--json").status == (EXIT_USAGE if time else 0)

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from starlette.testclient import TestClient
 
-from served_console import TOKENS, Answer, Served
+from served_console import TOKENS, Answer, Served, command
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.console.app import make_app
 from spanledger_exporter.console.forms import FORM_LIFETIME_S, LIFETIME_S, Sessions
@@ -164,6 +164,7 @@ def test_a_person_of_one_tenant_sees_nothing_of_another(guarded: Served) -> None
         assert "triage-agent" not in guarded.ask(place, Authorization=own).text, place
         assert "brute-force attempt" not in guarded.ask(place, Authorization=own).text, place
     assert guarded.ask("/case/CASE-1/evidence.zip", Authorization=own).status == 400
+    assert guarded.ask("/case//rows.csv", Authorization=own).status == 400, "no case is not every case"
     assert {item["tenant"] for item in json.loads(guarded.ask("/api/queue", Authorization=own).body)} == {"other"}
     assert "CASE-4" in guarded.ask("/case/CASE-4", Authorization=own).text
 
@@ -178,6 +179,43 @@ def test_a_bundle_of_a_case_that_two_tenants_have_holds_the_persons_own_rows_onl
         return {json.loads(json.loads(row)["env"])["tenant"] for row in rows}
 
     assert (tenants("maria"), tenants("otto")) == ({"default", "other"}, {"other"})
+
+
+def test_a_bundle_leaves_one_access_row_by_who_asked_and_why(guarded: Served) -> None:
+    """And none by whoever runs the console."""
+    why = "request of the regulator"
+    place = f"/case/CASE-4/evidence.zip?{urlencode({'reason': why})}"
+    assert guarded.ask(place, Authorization=f"Bearer {TOKENS['otto']}").status == 200
+    query = "SELECT actor_id FROM events WHERE event_type = 'access' AND JSONExtractString(env, 'access', 'reason') = "
+    (row,) = json.loads(command(guarded.directory, "sql", f"{query}'{why}'", "--json").stdout)
+    assert row == {"actor_id": "otto"}
+
+
+def test_signing_in_and_out_and_the_verdict_stand_in_the_access_log(guarded: Served) -> None:
+    """They are things that a person does."""
+    cookie = sign_in(guarded, "maria")
+    page = guarded.ask("/verdict?reason=month+end", Cookie=cookie)
+    guarded.ask("/sign-out", data=urlencode({"form_token": form_token(page)}).encode(), Cookie=cookie, **FORM)
+    query = "SELECT JSONExtractString(env, 'access', 'action') AS did FROM events WHERE event_type = 'access'"
+    rows = json.loads(command(guarded.directory, "sql", f"{query} AND actor_id = 'maria'", "--json").stdout)
+    assert {"sign in", "sign out", "verdict"} <= {row["did"] for row in rows}
+
+
+def test_a_failure_of_ours_is_answered_with_the_same_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the framework's own answer, which forbids nothing; the server's log has the traceback."""
+
+    def fail(*_: object) -> Person:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ConsoleOptions, "person_with_token", fail)
+    app = make_app(load_settings({"SPANLEDGER_DIR": str(tmp_path)}, working_directory=tmp_path), ConsoleOptions())
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    token = re.search(r'name="form_token" value="([^"]+)"', client.get("/sign-in").text)
+    assert token
+    answer = client.post("/sign-in", data={"form_token": token[1], "token": "x"})
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "a mistake of this console" in answer.text
 
 
 def test_the_proxys_header_is_believed_only_from_the_proxy(story: Path) -> None:
@@ -198,6 +236,7 @@ def test_the_proxys_header_is_believed_only_from_the_proxy(story: Path) -> None:
     assert person("10.0.0.2", user, tenant) is None
     assert person("10.0.0.1", user) is None, "without a tenant the proxy did not say what she may see"
     assert person("10.0.0.1", tenant) is None
+    assert person("10.0.0.1", (b"x-forwarded-user", b"otto"), user, tenant) is None, "the first may be the asker's own"
 
 
 def test_a_console_for_strangers_is_not_started() -> None:
@@ -205,10 +244,22 @@ def test_a_console_for_strangers_is_not_started() -> None:
     with pytest.raises(ConfigurationError, match="--people FILE or --user-header"):
         ConsoleOptions(host="0.0.0.0").check()  # noqa: S104
     ConsoleOptions(host="0.0.0.0", user_header="X-User").check()  # noqa: S104
+    with pytest.raises(ConfigurationError, match="got both"):
+        ConsoleOptions(user_header="X-User", people={"a" * 64: Person("maria")}).check()
 
 
 @pytest.mark.parametrize(
-    "line", ["", "maria", "maria short", "maria " + "\u00e9" * 64, "maria " + "a" * 64 + " other more", "# nobody"]
+    "line",
+    [
+        "",
+        "maria",
+        "maria short",
+        "maria " + "\u00e9" * 64,
+        "maria " + "a" * 64 + " other more",
+        "# nobody",
+        "maria " + "a" * 64 + "\notto " + "A" * 64,
+        "maria " + "a" * 64 + "\nmaria " + "a" * 64 + " other",
+    ],
 )
 def test_a_people_file_that_names_nobody_properly_is_refused(tmp_path: Path, line: str) -> None:
     """One line that says which line and why."""

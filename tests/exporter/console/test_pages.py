@@ -8,11 +8,12 @@ import json
 import re
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import pytest
 
-from served_console import Served, command, event_of
+from served_console import Answer, Served, command, event_of
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 JSON = {"Content_Type": "application/json"}
@@ -95,8 +96,10 @@ def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served
     assert token
     assert "CASE-4 is a brute-force attempt." in form.text
     draft = "CASE-4 is a brute-force attempt.\nBlock the address.\nNo further action."
+    assert "Reviewed already" in form.text, "the first reviewer handed it on"
     filled = {
         "form_token": token[1],
+        "reviews": "1",
         "action": "edit",
         "draft": draft.replace("\n", "\r\n"),
         "final": draft.replace("No further action", "Tell the owner"),
@@ -113,6 +116,36 @@ def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served
         "triage-agent",
     )
     assert "Tell the owner." in console.ask("/case/CASE-4").text
+
+
+def test_of_two_who_review_the_same_at_once_the_second_hears_of_the_first(console: Served) -> None:
+    """And records the second review beside the first only when sending it again."""
+    place = f"/review?event={event_of(console, 'CASE-5', 'decision')['event_id']}"
+    forms = [console.ask(place).text for _ in range(2)]
+
+    def send(page: str, reasoning: str) -> Answer:
+        fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+        filled = fields | {"action": "approve", "reasoning": reasoning}
+        return console.ask(place, data=urlencode(filled).encode(), **FORM)
+
+    with ThreadPoolExecutor() as both:
+        answers = list(both.map(send, forms, ("first", "second")))
+    assert sorted(answer.status for answer in answers) == [303, 409]
+    refused = next(answer.text for answer in answers if answer.status == 409)
+    assert "Somebody reviewed this while you had the form open" in refused
+    assert "Reviewed already" in refused
+    asked = "SELECT reasoning FROM reviews WHERE case_id = 'CASE-5'"
+    assert len(sql(console, asked)) == 1
+    assert send(refused, "after all").status == 303
+    assert "after all" in {row["reasoning"] for row in sql(console, asked)}
+
+
+def test_a_draft_of_megabytes_can_be_reviewed(console: Served) -> None:
+    """The form carries it both ways."""
+    place = f"/review?event={event_of(console, 'CASE-3', 'decision')['event_id']}"
+    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', console.ask(place).text))
+    filled = fields | {"action": "approve", "reasoning": "long", "draft": "word " * 300_000}
+    assert console.ask(place, data=urlencode(filled).encode(), **FORM).status == 303
 
 
 def test_a_review_that_makes_no_sense_is_shown_again_with_what_was_typed(console: Served) -> None:
@@ -228,6 +261,7 @@ def test_a_reason_given_once_goes_along_from_page_to_page(console: Served) -> No
 
 def test_a_mistake_is_a_page_with_a_sentence(console: Served) -> None:
     """A time that is none, an event that is none, a case that nobody recorded."""
-    assert (console.ask("/?since=yesterday").status, console.ask("/event?id=no").status) == (400, 404)
-    assert "expected a time such as" in console.ask("/?since=yesterday").text
+    assert (console.ask("/?since=soon").status, console.ask("/event?id=no").status) == (400, 404)
+    assert "expected a time such as" in console.ask("/?since=soon").text
+    assert console.ask("/case/").status == 400, "no case is not every row without a case"
     assert "Nothing is recorded about this." in console.ask("/case/NO-SUCH").text

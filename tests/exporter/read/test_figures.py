@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -68,6 +69,7 @@ def test_ages_are_short(seconds: float, shown: str) -> None:
         ("1.5m", NOON_NS - 90_000_000_000),
         ("7d", NOON_NS - 604_800_000_000_000),
         (str(NOON_NS), NOON_NS),
+        ("1960-01-01T00:00:00.25Z", -315_619_199_750_000_000),
     ],
 )
 def test_times_can_be_typed_as_people_do(typed: str, expected: int) -> None:
@@ -75,7 +77,29 @@ def test_times_can_be_typed_as_people_do(typed: str, expected: int) -> None:
     assert parse_time(typed, now_ns=NOON_NS) == expected
 
 
-@pytest.mark.parametrize("typed", ["", "soon", "2026-02-30", "5y", "-3h", "12"])
+@pytest.mark.parametrize(
+    ("typed", "zone", "expected"),
+    [
+        ("2026-11-02T12:00", UTC, NOON_NS),
+        ("2026-11-02T13:00", ZoneInfo("Europe/Berlin"), NOON_NS),
+        ("today", UTC, NOON_NS - 43_200_000_000_000),
+        ("Yesterday", UTC, NOON_NS - 129_600_000_000_000),
+        ("yesterday", ZoneInfo("America/New_York"), NOON_NS - 115_200_000_000_000),
+    ],
+)
+def test_a_time_without_a_zone_is_in_the_one_that_the_reader_is_shown(typed: str, zone: tzinfo, expected: int) -> None:
+    """New York put its clocks back in the night to 1 November 2026: that day began at 04:00 UTC and had 25 hours."""
+    assert parse_time(typed, now_ns=NOON_NS, zone=zone) == expected
+
+
+@pytest.mark.parametrize("typed", ["9999-12-31", "1899-12-31T00:00Z", "99999999999w", "9" * 19, "2263-01-01T00:00Z"])
+def test_a_time_that_no_row_can_have_is_refused(typed: str) -> None:
+    """Past what the store's times hold it came round again: a search since the year 9999 found everything."""
+    with pytest.raises(UsageError, match="from 1900-01-01"):
+        parse_time(typed, now_ns=NOON_NS)
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "2026-02-30", "5y", "-3h", "12", "0001-01-01", "9" * 400 + "d"])
 def test_what_is_no_time_is_refused_with_examples(typed: str) -> None:
     """The message shows how."""
     with pytest.raises(UsageError, match="2026-11-02"):
