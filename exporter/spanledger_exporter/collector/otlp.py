@@ -10,7 +10,7 @@ Rules
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,9 +32,9 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A span that could not be read: its own bytes in base64, what they are, and why it was not read."""
+    """A span that could not be read: its own bytes, what they are, and why it was not read."""
 
-    raw: str
+    raw: bytes
     encoding: Literal["otlp-protobuf", "otlp-json"]
     reason: str
 
@@ -78,7 +78,7 @@ def _spans_of_message(request: trace_service_pb2.ExportTraceServiceRequest) -> I
                 try:
                     yield _span(_plain(span), resource, scope)
                 except (TypeError, ValueError, KeyError, RecursionError) as error:
-                    yield Malformed(b64encode(span.SerializeToString()).decode(), "otlp-protobuf", str(error))
+                    yield Malformed(span.SerializeToString(), "otlp-protobuf", str(error))
 
 
 def _plain(span: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _spans_of_document(request: Mapping[str, Any]) -> Iterator[Received]:
                 try:
                     yield _span(_json_plain(span), resource, scope)
                 except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
-                    yield Malformed(b64encode(orjson.dumps(span)).decode(), "otlp-json", str(error))
+                    yield Malformed(orjson.dumps(span), "otlp-json", str(error))
 
 
 def _json_plain(span: Mapping[str, Any]) -> dict[str, Any]:

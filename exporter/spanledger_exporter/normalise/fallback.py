@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, Final
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from spanledger_exporter.ledger.canonical import canonical_envelope
+
+if TYPE_CHECKING:
+    from spanledger_exporter.normalise.parts import ContentPolicy
 
 SCHEMA: Final = "spanledger.event/1"
 
@@ -32,6 +36,19 @@ def encode_envelope(envelope: Mapping[str, Any]) -> bytes:
         return canonical_envelope(envelope)
     except Exception as error:  # a value of any type may come with code of its own that raises anything
         return canonical_envelope(_raw(envelope, error))
+
+
+def raw_body(data: bytes, *, encoding: str, reason: str, policy: ContentPolicy) -> dict[str, Any]:
+    """Return what a `raw` row keeps of bytes that could not be read, and why.
+
+    There may be content in them, and no rule can find its way in what nobody can read. So where content is not stored
+    as it comes only size and digest are kept, and no digest where content is to leave no trace.
+    """
+    about = {"encoding": encoding, "reason": reason}
+    if policy.is_plain:
+        return {"data": b64encode(data).decode(), **about}
+    withheld = {"withheld": True, "bytes": len(data), **about}
+    return withheld if policy.mode == "none" else {"sha256": sha256(data).hexdigest(), **withheld}
 
 
 def _raw(envelope: Mapping[str, Any], error: Exception) -> dict[str, Any]:

@@ -205,10 +205,7 @@ class Parts:
         if self.policy.mode == "none":
             return []
         findings = Findings([]) if self.policy.redactor else None
-        if findings is not None:
-            redacted = self.policy.redactor.text(text, findings)
-            text = text if findings.is_withheld else redacted
-        data = self._encoded(text)
+        data = self._encoded(self._redacted(text, findings))
         return self._item(data, TEXT_MEDIA, kind, role=role, content_class=content_class, findings=findings, **more)
 
     def document(
@@ -225,8 +222,15 @@ class Parts:
             data, media = canonical_json(value), JSON_MEDIA
         except Exception:  # cycles, and objects with code of their own that raises anything
             self.sanitized = True
-            data, media = _repr_of(value), TEXT_MEDIA
+            data, media = self._redacted(_repr_of(value), findings).encode("utf-8", "backslashreplace"), TEXT_MEDIA
         return self._item(data, media, kind, role=role, content_class=content_class, findings=findings, **more)
+
+    def _redacted(self, text: str, findings: Findings | None) -> str:
+        """Return what is to be referred to: of a text that is withheld, all of it, for it will not be stored."""
+        if findings is None:
+            return text
+        redacted = self.policy.redactor.text(text, findings)
+        return text if findings.is_withheld else redacted
 
     def _encoded(self, text: str) -> bytes:
         try:
@@ -277,8 +281,8 @@ def _blob_bytes(content: Any) -> bytes | None:
         return None
 
 
-def _repr_of(value: Any) -> bytes:
+def _repr_of(value: Any) -> str:
     try:
-        return repr(value).encode("utf-8", "backslashreplace")
+        return repr(value)
     except Exception as error:  # a value whose own repr raises: its type is what there is to keep
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>".encode()
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.normalise.context import inherited_facts
 from spanledger_exporter.normalise.dialects import is_dialect_key
 from spanledger_exporter.normalise.envelope import BEGIN_SUFFIX, Begun, Normaliser, Prepared, event_id_of, service_of
-from spanledger_exporter.normalise.fallback import ProfiledEnvelope
+from spanledger_exporter.normalise.fallback import ProfiledEnvelope, raw_body
 from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read, read_invocation
 from spanledger_exporter.normalise.remainder import ClearList
@@ -119,7 +118,7 @@ class SpanLedger:
             reading = read(span) if invocation is None else read_invocation(span, invocation)
             made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled)
         except Exception as error:
-            self._record(span, _raw(span, error, suffix=BEGIN_SUFFIX))
+            self._record(span, self._raw(span, error, suffix=BEGIN_SUFFIX))
             return None
         if made is None:
             return None
@@ -161,7 +160,19 @@ class SpanLedger:
                 tier=tier,
             )
         except Exception as error:
-            return _raw(span, error)
+            return self._raw(span, error)
+
+    def _raw(self, span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:
+        """Return a `raw` row of what the span holds, when the normaliser met something that it cannot read."""
+        policy = self._normaliser.policy
+        # The error may quote the content that it stumbled over.
+        reason = f"{type(error).__name__}: {error}" if policy.is_plain else type(error).__name__
+        _log.error("spanledger: a span could not be read and is kept as a raw row: %s", reason)
+        raw = raw_body(_span_bytes(span), encoding="span-json", reason=reason, policy=policy)
+        event_id = event_id_of(span) + suffix
+        return Prepared(
+            ProfiledEnvelope(event_type="raw", event_id=event_id, raw=orjson.Fragment(canonical_json(raw))), ()
+        )
 
     def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> None:
         """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
@@ -174,9 +185,9 @@ class SpanLedger:
             self._recent.pop(key, None)  # its sender will try again, and then it is not a repetition
             raise
 
-    def record_malformed(self, data: str, *, encoding: str, reason: str) -> None:
-        """Keep what could not be read as a span: its bytes in base64, and why. Raises RecordError."""
-        raw = {"data": data, "encoding": encoding, "reason": reason}
+    def record_malformed(self, data: bytes, *, encoding: str, reason: str) -> None:
+        """Keep what could not be read as a span: its bytes, and why. Raises RecordError."""
+        raw = raw_body(data, encoding=encoding, reason=reason, policy=self._normaliser.policy)
         self._record(None, Prepared({"event_type": "raw", "name": "malformed span", "raw": raw}, ()))
 
     def is_audited(self, span: ReadableSpan) -> bool:
@@ -263,13 +274,9 @@ def _take_invocation(parent_context: Context | None) -> Invocation | None:
     return found
 
 
-def _raw(span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:
-    """Return a `raw` row of what the span holds, when the normaliser met something that it cannot read."""
+def _span_bytes(span: ReadableSpan) -> bytes:
     try:
-        data = span.to_json(indent=0).encode("utf-8", "backslashreplace")
+        text: str = span.to_json(indent=0)
+        return text.encode("utf-8", "backslashreplace")
     except Exception:
-        data = repr(dict(span.attributes or {})).encode("utf-8", "backslashreplace")
-    raw = {"data": b64encode(data).decode(), "encoding": "span-json", "reason": f"{type(error).__name__}: {error}"}
-    _log.error("spanledger: a span could not be read and is kept as a raw row: %s", raw["reason"])
-    body = orjson.Fragment(canonical_json(raw))
-    return Prepared(ProfiledEnvelope(event_type="raw", event_id=event_id_of(span) + suffix, raw=body), ())
+        return repr(dict(span.attributes or {})).encode("utf-8", "backslashreplace")

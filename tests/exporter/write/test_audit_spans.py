@@ -481,6 +481,41 @@ def test_a_normaliser_that_fails_leaves_a_raw_row(settings: Settings, monkeypatc
     assert raw["raw"]["data"]
 
 
+@pytest.mark.parametrize("mode", ["withheld", "none", "redacted"])
+def test_what_could_not_be_read_is_content_too(settings: Settings, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where content is not stored as it comes, a `raw` row has no data: rules cannot read what we could not."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("expected something else, got 10.1.2.3")
+
+    monkeypatch.setattr("spanledger_exporter.normalise.envelope.Normaliser.end", fail)
+    rule = '[[redact]]\nname = "address"\npattern = "10[.0-9]+"\n'
+    (settings.directory / "spanledger.toml").write_text(rule if mode == "redacted" else "")
+    tracer = _provider(settings_for(settings.directory, CONTENT="full" if mode == "redacted" else mode)).get_tracer(
+        "app"
+    )
+    tracer.start_span("chat", attributes={"gen_ai.operation.name": "chat", "gen_ai.input.messages": "10.1.2.3"}).end()
+    chain = _only_chain(settings)
+    raw = chain.events()[-1]["raw"]
+    assert (raw["reason"], raw["withheld"], "data" in raw) == ("RuntimeError", True, False)
+    assert ("sha256" in raw) is (mode != "none")
+
+
+def test_rules_reach_what_has_no_json_form(settings: Settings) -> None:
+    """Arguments that contain themselves are kept as Python writes them, after the rules."""
+    (settings.directory / "spanledger.toml").write_text('[[redact]]\nname = "address"\npattern = "10[.0-9]+"\n')
+    arguments: dict[str, Any] = {"host": "10.1.2.3"}
+    arguments["self"] = arguments
+    message = {"role": "assistant", "parts": [{"type": "tool_call", "name": "ping", "arguments": arguments}]}
+    request = InvocationRequest("chat", "p", "m", input_messages=[message])
+    _call(_provider(settings_for(settings.directory)), request=request)
+    chain = _only_chain(settings)
+    (item,) = chain.events()[0]["input"]
+    assert item["redacted"] == ["address"]
+    assert b"[redacted:address]" in (_text(chain, item) or b"")
+    assert b"10.1.2.3" not in chain.spool.path(0).read_bytes()
+
+
 def test_structured_events_have_their_bodies(settings: Settings) -> None:
     """Decisions and actions that any language can emit as plain span attributes."""
     tracer = _provider(settings).get_tracer("app")
