@@ -39,8 +39,7 @@ def run_sql(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     statement = check_statement(sql)
     if store.database != DEFAULT_DATABASE:
         statement = _requalified(statement, store.database)
-    if not re.match(r"\s*explain\b", statement, re.IGNORECASE):
-        check_tree([row[0] for row in store.query(f"EXPLAIN AST {statement}")])
+    check_tree([row[0] for row in store.query(f"EXPLAIN AST {statement}")])
     names, rows = store.query_table(statement)
     return names, [tuple(_shown(value) for value in row) for row in rows]
 
@@ -71,6 +70,9 @@ def check_tree(lines: Sequence[str]) -> None:
     """
     if not lines[0].startswith(_STATEMENTS):
         raise UsageError(f"expected a query that reads, got {lines[0].split()[0]}")
+    # To explain is to run the subqueries that give one value; what is explained is judged like any query.
+    if lines[0].startswith("Explain") and not any(line.startswith(" Select") for line in lines):
+        raise UsageError("expected EXPLAIN of a SELECT, got another kind")
     if any(re.match(r" Literal ", line) for line in lines):
         raise UsageError("expected a query without INTO OUTFILE, got one: use -o FILE for the result")
     for above, line in pairwise(lines):

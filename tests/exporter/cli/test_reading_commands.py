@@ -192,6 +192,11 @@ def test_sql_gives_objects_with_hashes_in_hex(run: Run) -> None:
         "SELECT * FROM `fi\\x6ce`('/etc/passwd')",
         "SELECT file('/etc/passwd')",
         "WITH x AS (SELECT * FROM remote('h', 'd', 't')) SELECT * FROM x",
+        "EXPLAIN SELECT (SELECT line FROM file('/etc/passwd', 'LineAsString') LIMIT 1)",
+        "EXPLAIN PIPELINE header = 1 SELECT * FROM url('http://localhost:1/', 'LineAsString')",
+        "EXPLAIN QUERY TREE SELECT file('/etc/passwd')",
+        "EXPLAIN TABLE OVERRIDE mysql('host', 'db', 'table', 'user', 'password')",
+        "EXPLAIN INSERT INTO rows SELECT * FROM rows",
         "   ",
     ],
 )
@@ -210,6 +215,9 @@ def test_sql_refuses_what_does_not_only_read_the_ledger(run: Run, query: str) ->
         "DESCRIBE events",
         "SELECT number FROM numbers(3)",
         "EXPLAIN SELECT 1",
+        "EXPLAIN PIPELINE header = 1 SELECT count() FROM events",
+        "EXPLAIN AST SELECT 1",
+        "EXPLAIN indexes = 1 SELECT * FROM rows WHERE seq = 1",
     ],
 )
 def test_sql_takes_what_only_looks_like_writing(run: Run, query: str) -> None:
