@@ -69,9 +69,11 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "draft": object,
     "final": object,
     "details": object,
-    "result": object,
 }
-"""Members that are no texts."""
+"""Members that are no texts. A number is never true or false, and a list holds texts, but for what was shown."""
+
+_OF_ANY_TYPE: Final = {("external_action", "result")}
+"""A member whose type depends on the type of event: what an action gave may be any value, a decision's is a text."""
 
 Messages = list[dict[str, Any]]
 
@@ -117,17 +119,26 @@ def _document(body: bytes) -> dict[str, Any]:
         raise DataError(f"expected a JSON object, got: {error}") from error
     if not isinstance(document, dict):
         raise DataError(f"expected a JSON object, got {type(document).__name__}")
+    document = {name: value for name, value in document.items() if value is not None}
     for name, value in document.items():
-        wanted = _TYPES.get(name, str)
-        if value is not None and not (isinstance(value, wanted) and not (wanted == (int, float) and value is True)):
-            raise DataError(f"expected {name} to be {_type_name(wanted)}, got {value!r}")
-    return {name: value for name, value in document.items() if value is not None}
+        wanted = object if (str(document.get("type")), name) in _OF_ANY_TYPE else _TYPES.get(name, str)
+        if not _is_of_type(name, value, wanted):
+            raise DataError(f"expected {name} to be {_type_name(name, wanted)}, got {value!r}")
+    return document
 
 
-def _type_name(wanted: type | tuple[type, ...]) -> str:
+def _is_of_type(name: str, value: Any, wanted: type | tuple[type, ...]) -> bool:
+    if isinstance(value, bool):
+        return wanted in (bool, object)
+    if wanted is list and name != "shown":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, wanted)
+
+
+def _type_name(name: str, wanted: type | tuple[type, ...]) -> str:
     if isinstance(wanted, tuple):
         return "a number"
-    return {str: "a text", bool: "true or false", list: "a list"}.get(wanted, "a value")
+    return {str: "a text", bool: "true or false", list: "a list" if name == "shown" else "a list of texts"}[wanted]
 
 
 def _said(error: TypeError) -> str:
@@ -202,13 +213,13 @@ def _span(document: Mapping[str, Any], described: _Described, *, end_ns: int) ->
     ):
         if messages:
             attributes[key] = json.dumps(messages)
-    spent_ns = int(float(document.get("seconds_spent", 0)) * 1e9)
+    spent_ns = int(min(float(document.get("seconds_spent", 0)) * 1e9, end_ns))
     return ReadableSpan(
         name=described.name,
         context=_context(document),
         resource=Resource({keys.SERVICE_NAME: document.get("service", "unknown_service")}),
         attributes=attributes,
-        start_time=max(0, end_ns - max(0, spent_ns)),
+        start_time=end_ns - max(0, spent_ns),
         end_time=end_ns,
         instrumentation_scope=InstrumentationScope(SCOPE),
     )
