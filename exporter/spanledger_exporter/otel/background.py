@@ -1,13 +1,15 @@
 """Threads that an application may have besides its own: loading the price list, and shipping to a server.
 
 Both are daemons: they end with the process and hold nothing up for longer than `EXIT_PATIENCE_S`. What the shipper had
-not sent stays in the spool.
+not sent stays in the spool. Where no thread can be started (the user may have no more, or exit handlers run and Python
+is 3.12 or newer), the first call's end loads the list itself, and rows wait in the spool: one line says so.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT_PATIENCE_S: Final = 2.0
 _STARTING: Final = "spanledger-shipper-start"
+_LOADING: Final = "spanledger-prices"
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ def start_threads(settings: Settings, *, ships: bool) -> None:
     store belongs to another process; a server store is shipped to from here, unless `ships` says that the process has
     a shipper already.
     """
-    _start("spanledger-prices", _warm)
+    _start(_LOADING, _warm)
     if ships and not settings.is_embedded:
         _start(_STARTING, lambda: _ship(settings))
 
@@ -68,14 +71,28 @@ def _ship(settings: Settings) -> None:
         shipper: Shipper = import_module("spanledger_exporter.ship.shipper").Shipper(settings)
         shipper.start()
         _shippers[settings.directory] = shipper
+    except RuntimeError as error:
+        _say_unstarted(error)
     except Exception:
         _log.exception("spanledger: the shipper did not start; rows stay in the spool, `spanledger ship` sends them")
 
 
 def _start(name: str, run: Callable[[], None]) -> None:
+    """Start a thread, unless the interpreter is ending: `Thread.start` of Python 3.11 would then wait for ever."""
+    if sys.is_finalizing():
+        return
     thread = threading.Thread(target=run, name=name, daemon=True)
-    _threads[name] = thread
-    thread.start()
+    _threads[name] = thread  # before it runs: a fork in between looks for it here
+    try:
+        thread.start()
+    except RuntimeError as error:
+        del _threads[name]
+        if name == _STARTING:
+            _say_unstarted(error)
+
+
+def _say_unstarted(error: RuntimeError) -> None:
+    _log.warning("spanledger: no shipper here (%s): rows stay in the spool, `spanledger ship` sends them", error)
 
 
 def _wait_before_fork() -> None:
@@ -86,7 +103,7 @@ def _wait_before_fork() -> None:
     packages that know nothing of the application, so that they need no lock that the forking thread may hold.
     """
     for thread in list(_threads.values()):
-        if thread is not threading.current_thread():
+        if thread is not threading.current_thread() and thread.is_alive():
             thread.join()
 
 

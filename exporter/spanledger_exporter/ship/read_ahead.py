@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Queue
 from typing import Generic, TypeVar
 
@@ -49,11 +49,15 @@ class _Ahead(Generic[_Item]):
                 return
             self._wanted.release()
             yield found[0]
+        yield from self._source
 
     def _start(self) -> None:
+        """Start the thread; where Python refuses (3.12 does while it ends), items are read when they are asked for."""
         self._wanted.release()
-        self._thread = threading.Thread(target=self._read, name="spanledger-read-ahead", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._read, name="spanledger-read-ahead", daemon=True)
+        with suppress(RuntimeError):
+            thread.start()
+            self._thread = thread
 
     def _read(self) -> None:
         while self._wanted.acquire() and not self._stopped:

@@ -6,11 +6,15 @@ Walking costs about a tenth of a microsecond per frame, and the application's fr
 from __future__ import annotations
 
 import sys
+from types import FrameType
 
 from spanledger_semconv.invocation import CallSite
 
 _FURTHEST = 40
 _NOT_THE_APPLICATION = ("spanledger.", "wrapt.", "functools.", "contextlib.", "asyncio.", "anyio.", "opentelemetry.")
+
+_OURS = ("spanledger.invocation.", "wrapt.")
+_WRAPPERS = "spanledger.invocation.observe"
 
 
 def find_call_site(inside: tuple[str, ...]) -> CallSite | None:
@@ -24,6 +28,30 @@ def find_call_site(inside: tuple[str, ...]) -> CallSite | None:
             return CallSite(module, frame.f_code.co_qualname, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def is_made_by_library(inside: tuple[str, ...]) -> bool:
+    """Say whether the call that is starting was made by the library itself, in the course of another observed call.
+
+    Then nothing but the library and plumbing stands between two wrappers of ours.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # as above
+    while frame is not None and _module_of(frame).startswith(_OURS):
+        frame = frame.f_back
+    for _ in range(_FURTHEST):
+        if frame is None:
+            return False
+        module = _module_of(frame)
+        if module == _WRAPPERS:
+            return True
+        if not f"{module}.".startswith(inside):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))  # an application may have put anything there
 
 
 def modules_inside(library: str) -> tuple[str, ...]:

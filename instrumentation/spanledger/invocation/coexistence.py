@@ -3,6 +3,8 @@
 | who | what happens |
 |---|---|
 | suppressed instrumentation (`suppress_instrumentation`) | we record nothing |
+| our own call, whose method calls another observed one | the outer call is recorded |
+| our own call, and code of the application that runs inside it: a signal handler, a finaliser, an HTTP hook | both |
 | an outer opentelemetry-util-genai span that says it records the call | we record nothing |
 | an instrumentation of that family below us | our context tells it that the call is recorded |
 | another instrumentation that listens to neither | we step aside and say once which variable disables it |
@@ -14,12 +16,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry.context import (
     _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # instrumentation-utils reads the same one
     Context,
 )
 
+from spanledger.invocation.call_site import is_made_by_library
 from spanledger.invocation.faults import warn_once
 
 DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
@@ -28,6 +32,9 @@ _UTIL_GENAI_INFERENCE = "opentelemetry.genai.client.inference.context"
 _UTIL_GENAI_EMBEDDING = "opentelemetry.genai.client.embedding.context"
 _UTIL_GENAI_FETCH = "opentelemetry.genai.client.fetch_response.context"
 _TRACELOOP = "suppress_language_model_instrumentation"
+_OURS = "spanledger-markers"
+"""Key in the context of a call of ours under which its markers are found: other values are somebody else's."""
+
 _UTIL_GENAI_DATA = {
     _UTIL_GENAI_INFERENCE: ("opentelemetry.util.genai._inference_invocation", "InferenceData"),
     _UTIL_GENAI_EMBEDDING: ("opentelemetry.util.genai._embedding_invocation", "EmbeddingData"),
@@ -47,6 +54,7 @@ def nested_markers() -> Mapping[str, object]:
             markers[key] = getattr(sys.modules[module], name)()
         except Exception:  # not imported, or of a version that we do not know: then nobody asks for its class
             markers[key] = True
+    markers[_OURS] = dict(markers)
     return markers
 
 
@@ -68,6 +76,18 @@ def is_recorded_elsewhere(context: Context) -> bool:
         return False
     # Most contexts hold a span and little else: look for our few keys in one step before looking at their values.
     return not _SUPPRESSING.isdisjoint(context) and any(context.get(key) for key in _SUPPRESSING)
+
+
+def is_another_call(context: Context, inside: tuple[str, ...]) -> bool:
+    """Whether `context` is that of a call of ours, and the call that starts now is not a part of it.
+
+    Code of the application runs in the context of a call that it interrupts, or that calls it back; and an exception
+    thrown into a thread can leave that context behind for good. `inside` is what `modules_inside` gave.
+    """
+    ours: Any = context.get(_OURS)
+    if ours is None or any(context.get(key) and context[key] is not ours.get(key) for key in _SUPPRESSING):
+        return False
+    return not is_made_by_library(inside)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,22 +76,32 @@ def observe(telemetry: Telemetry, library: str, open_exchange: OpenExchange) -> 
 
     def observed(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         context = get_current()
-        if telemetry.is_suppressed(context):
+        if telemetry.is_suppressed(context, inside):
             return wrapped(*args, **kwargs)
         site = find_call_site(inside)
         begun = _begin(telemetry, open_exchange, instance, args, kwargs, site, context)
         if begun is None:
             return wrapped(*args, **kwargs)
         exchange, call = begun
-        token = attach(call.context)
+        token = None
         try:
+            token = attach(call.context)
             response = _send(exchange, wrapped, args)
             _settle(exchange, call, response)
         except BaseException as error:
             _fail(exchange, call, error)
             raise
         finally:
-            detach(token)
+            # Also where a signal handler, or another thread, throws an exception into these lines: a context that
+            # stays behind would make every later call of this thread a part of this one.
+            try:
+                if token is not None:
+                    detach(token)
+            except BaseException:
+                _leave(call, context)
+                raise
+            if token is None:
+                _leave(call, context)
         return response
 
     return observed
@@ -109,7 +119,7 @@ def observe_async(telemetry: Telemetry, library: str, open_exchange: OpenExchang
         site: CallSite | None,
     ) -> Any:
         context = get_current()
-        if telemetry.is_suppressed(context):
+        if telemetry.is_suppressed(context, inside):
             return await wrapped(*args, **kwargs)
         begun = _begin(telemetry, open_exchange, instance, args, kwargs, site, context)
         if begun is None:
@@ -238,6 +248,12 @@ def _settle_raw(exchange: Exchange, call: Call, response: Any) -> None:
 
 def _has_body(response: Any) -> bool:
     return getattr(response.http_response, "_content", None) is not None
+
+
+def _leave(call: Call, before: Context) -> None:
+    """Restore the context `before` the call, where its token is lost or could not be used."""
+    if get_current() is call.context:
+        attach(before)
 
 
 def _detach(token: Any) -> None:

@@ -17,7 +17,7 @@ from opentelemetry.context import Context, get_current
 from opentelemetry.metrics import MeterProvider, get_meter
 from opentelemetry.trace import Span, TracerProvider, get_tracer
 
-from spanledger.invocation.coexistence import is_recorded_elsewhere, nested_markers
+from spanledger.invocation.coexistence import is_another_call, is_recorded_elsewhere, nested_markers
 from spanledger.invocation.faults import report_once, warn_once
 from spanledger.invocation.metrics import INFERENCE_OPERATIONS, CallMetrics
 from spanledger.invocation.settings import CaptureSettings, read_settings
@@ -75,9 +75,16 @@ class Telemetry:
         self.wants_content = self.settings.content_on_event or self.has_hook
         self.has_listener = self.settings.emit_event or self.has_hook
 
-    def is_suppressed(self, context: Context | None = None) -> bool:
-        """Whether a call that starts now, in `context` or the current one, is not ours to record."""
-        if not self.active or is_recorded_elsewhere(get_current() if context is None else context):
+    def is_suppressed(self, context: Context | None = None, inside: tuple[str, ...] | None = None) -> bool:
+        """Whether a call that starts now, in `context` or the current one, is not ours to record.
+
+        With `inside` (the modules of its library), a call that only happens to start inside of one of ours is.
+        """
+        if not self.active:
+            return True
+        if context is None:
+            context = get_current()
+        if is_recorded_elsewhere(context) and (inside is None or not is_another_call(context, inside)):
             return True
         check, self._rivals_check = self._rivals_check, None
         if check is not None:  # at the first call, when every instrumentation has been switched on

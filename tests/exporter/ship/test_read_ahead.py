@@ -50,3 +50,14 @@ def test_leaving_early_ends_the_thread() -> None:
         assert next(items) == 0
         assert next(items) == 1
     assert threading.active_count() == before
+
+
+def test_without_another_thread_items_come_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.12 starts none while it ends, which is when a process ships its last rows."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with read_ahead(iter(range(5))) as items:
+        assert list(items) == list(range(5))

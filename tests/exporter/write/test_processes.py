@@ -101,6 +101,21 @@ SITUATIONS = {
     "a call ends after the provider was shut down": Situation(
         "call('a', lambda: trace.get_tracer_provider().shutdown())", begun=1, ended=1, chains=2, closed=1
     ),
+    "a finaliser makes a call while the interpreter takes its modules apart": Situation(
+        """
+        class Client:
+            tracer = trace.get_tracer("app")
+            def __del__(self):
+                with self.tracer.start_as_current_span("b", attributes={"gen_ai.operation.name": "chat"}):
+                    pass
+        call('a')
+        kept = Client()
+        """,
+        begun=2,
+        ended=2,
+        chains=2,
+        closed=1,
+    ),
     "asyncio, one task cancelled": Situation(
         """
         async def acall(seconds):
