@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -128,7 +128,9 @@ def _spans_of_document(request: Mapping[str, Any]) -> Iterator[Received]:
         for scope_spans in resource_spans.get("scopeSpans") or ():
             named = scope_spans.get("scope") or {}
             scope = InstrumentationScope(
-                named.get("name", ""), named.get("version") or None, scope_spans.get("schemaUrl") or None
+                _text(named.get("name") or "", "a scope's name"),
+                _text(named.get("version") or "", "a scope's version") or None,
+                scope_spans.get("schemaUrl") or None,
             )
             for span in scope_spans.get("spans") or ():
                 try:
@@ -162,8 +164,8 @@ def _hex(text: str | None) -> bytes:
         raise ValueError(f"expected an id in hex, got {text!r}") from error
 
 
-def _json_attributes(pairs: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    return {pair["key"]: _json_value(pair.get("value")) for pair in pairs or ()}
+def _json_attributes(pairs: Sequence[Mapping[str, Any]] | None, depth: int = 0) -> dict[str, Any]:
+    return {_text(pair["key"], "an attribute's key"): _json_value(pair.get("value"), depth) for pair in pairs or ()}
 
 
 def _json_value(value: Mapping[str, Any] | None, depth: int = 0) -> Any:
@@ -171,42 +173,86 @@ def _json_value(value: Mapping[str, Any] | None, depth: int = 0) -> Any:
         raise ValueError(f"expected at most {MAX_DEPTH} levels in an attribute value, got more")
     if not value:
         return None
-    if "intValue" in value:
-        return int(value["intValue"])
-    if "doubleValue" in value:
-        return float(value["doubleValue"])  # "NaN" and "Infinity" come as strings
-    if "bytesValue" in value:
-        return b64decode(value["bytesValue"])
-    if "arrayValue" in value:
-        return [_json_value(item, depth + 1) for item in (value["arrayValue"] or {}).get("values") or ()]
-    if "kvlistValue" in value:
-        pairs = (value["kvlistValue"] or {}).get("values") or ()
-        return {pair["key"]: _json_value(pair.get("value"), depth + 1) for pair in pairs}
-    return next(iter(value.values()))
+    kind, inner = next(iter(value.items()))
+    if len(value) > 1 or kind not in _KINDS_OF_VALUE:
+        raise ValueError(f"expected one value of a kind that OTLP knows, got {', '.join(value)}")
+    if kind == "arrayValue":
+        return [_json_value(item, depth + 1) for item in (inner or {}).get("values") or ()]
+    if kind == "kvlistValue":
+        return _json_attributes((inner or {}).get("values"), depth + 1)
+    return None if inner is None else _SCALARS[kind](inner)
+
+
+def _text(value: object, what: str = "stringValue") -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected {what} to be a text, got {type(value).__name__}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected boolValue to be true or false, got {type(value).__name__}")
+    return value
+
+
+def _integer(value: object) -> int:
+    """Return a 64-bit integer, which JSON may have as a text; a fraction is not cut off."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, float) and value % 1):
+        raise ValueError(f"expected an integer or its digits, got {value!r}")
+    number = int(value)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"expected an integer of 64 bits, got {number}")
+    return number
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError(f"expected doubleValue to be a number, got {type(value).__name__}")
+    return float(value)  # "NaN" and "Infinity" come as texts
+
+
+_SCALARS: Mapping[str, Callable[[Any], Any]] = {
+    "stringValue": _text,
+    "boolValue": _flag,
+    "intValue": _integer,
+    "doubleValue": _float,
+    "bytesValue": lambda value: b64decode(_text(value, "bytesValue"), validate=True),
+}
+_KINDS_OF_VALUE = {"arrayValue", "kvlistValue", *_SCALARS}
 
 
 def _span(plain: Mapping[str, Any], resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
     context = _context(plain)
-    start = int(plain.get("startTimeUnixNano") or 0)
+    start = _time_ns(plain, "startTimeUnixNano")
     span = ReadableSpan(
-        name=plain.get("name") or "",
+        name=_text(plain.get("name") or "", "name"),
         context=context,
         parent=_parent(plain, context),
         resource=resource,
         attributes=plain["attributes"],
-        events=[Event(e.get("name") or "", e["attributes"], int(e.get("timeUnixNano") or 0)) for e in plain["events"]],
+        events=[
+            Event(_text(e.get("name") or "", "an event's name"), e["attributes"], _time_ns(e, "timeUnixNano"))
+            for e in plain["events"]
+        ],
         links=[Link(_context(link), link["attributes"]) for link in plain["links"]],
         kind=_kind(plain.get("kind")),
         status=_status(plain.get("status") or {}),
         start_time=start,
-        end_time=int(plain.get("endTimeUnixNano") or 0) or start,
+        end_time=_time_ns(plain, "endTimeUnixNano") or start,
         instrumentation_scope=scope,
     )
-    dropped = int(plain.get("droppedAttributesCount") or 0)
+    dropped = _integer(plain.get("droppedAttributesCount") or 0)
     if dropped:
         # What the sender dropped before we saw it; the normaliser reports it as `capture.dropped`.
         span._attributes = {**plain["attributes"], "otel.dropped_attributes_count": dropped}  # noqa: SLF001
     return span
+
+
+def _time_ns(plain: Mapping[str, Any], name: str) -> int:
+    time_ns = _integer(plain.get(name) or 0)
+    if not 0 <= time_ns < 2**63:
+        raise ValueError(f"expected {name} from 1970 to 2262, as far as the store's times go, got {time_ns}")
+    return time_ns
 
 
 def _context(plain: Mapping[str, Any]) -> SpanContext:
@@ -217,7 +263,7 @@ def _context(plain: Mapping[str, Any]) -> SpanContext:
             f"got {trace_id.hex()!r}, {span_id.hex()!r}"
         )
     # OTLP says nothing of sampling where `flags` is 0: what arrives here was exported, so it was sampled.
-    flags = int(plain.get("flags") or 0) & 0xFF
+    flags = _integer(plain.get("flags") or 0) & 0xFF
     return SpanContext(
         int.from_bytes(trace_id), int.from_bytes(span_id), is_remote=True, trace_flags=TraceFlags(flags or 1)
     )
@@ -251,6 +297,6 @@ def _status(status: Mapping[str, Any]) -> Status:
     code = status.get("code") or 0
     if isinstance(code, str):
         code = {"STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}.get(code, 0)
-    message = status.get("message") or None
+    message = _text(status.get("message") or "", "status.message") or None
     # The SDK keeps a description only beside an error; elsewhere OTLP gives it no meaning.
     return Status(StatusCode(code), message if code == StatusCode.ERROR.value else None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -27,8 +29,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 from spanledger_exporter.collector.encoding import TooLargeError, decompress
 from spanledger_exporter.collector.grpc_service import make_grpc_server
 from spanledger_exporter.collector.http_app import make_http_app
+from spanledger_exporter.collector.ingest import Ingest
 from spanledger_exporter.collector.otlp import Malformed, Received, parse_json, parse_protobuf
+from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import DataError, SpanledgerError
+from spanledger_exporter.ledger.row import Row
+from spanledger_exporter.spool.reader import chains
 
 JSON_REQUEST: dict[str, Any] = {
     "resourceSpans": [
@@ -122,6 +128,63 @@ def test_a_span_with_a_wrong_id_does_not_take_its_neighbour_down() -> None:
     assert isinstance(good, ReadableSpan)
     assert isinstance(bad, Malformed)
     assert "expected an id in hex, got 'not hex'" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": 7}, "expected name to be a text, got int"),
+        ({"status": {"code": 2, "message": [1]}}, "expected status.message to be a text"),
+        ({"startTimeUnixNano": str(2**63)}, "expected startTimeUnixNano from 1970 to 2262"),
+        ({"endTimeUnixNano": True}, "expected an integer or its digits, got True"),
+        ({"events": [{"name": 5, "attributes": []}]}, "expected an event's name to be a text"),
+        ({"attributes": [{"key": 1, "value": {}}]}, "expected an attribute's key to be a text, got int"),
+        ({"attributes": [{"key": "a", "value": {"stringValue": 1}}]}, "expected stringValue to be a text"),
+        ({"attributes": [{"key": "a", "value": {"boolValue": "yes"}}]}, "expected boolValue to be true or false"),
+        ({"attributes": [{"key": "a", "value": {"intValue": 1.5}}]}, "expected an integer or its digits, got 1.5"),
+        ({"attributes": [{"key": "a", "value": {"intValue": str(2**70)}}]}, "expected an integer of 64 bits"),
+        ({"attributes": [{"key": "a", "value": {"doubleValue": None, "boolValue": True}}]}, "expected one value"),
+        ({"attributes": [{"key": "a", "value": {"laterValue": 1}}]}, "of a kind that OTLP knows, got laterValue"),
+        ({"attributes": [{"key": "a", "value": {"bytesValue": "!"}}]}, "Only base64 data"),
+    ],
+)
+def test_a_value_of_another_type_makes_a_span_malformed_and_says_where(change: dict[str, Any], reason: str) -> None:
+    """Nothing is guessed or cut off, and the span beside it is read."""
+    request = orjson.loads(orjson.dumps(JSON_REQUEST))
+    spans = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans.append({**spans[0], **change})
+    good, bad = parse_json(orjson.dumps(request))
+    assert isinstance(good, ReadableSpan)
+    assert isinstance(bad, Malformed)
+    assert reason in bad.reason
+
+
+def places_in(value: Any, place: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return where every value inside a JSON value stands."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, item in inner for found in [(*place, key), *places_in(item, (*place, key))]]
+
+
+SPAN = JSON_REQUEST["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+
+
+@given(place=st.sampled_from(places_in(SPAN)), odd=st.sampled_from([None, "", "x", 0, -1, 1e300, True, [], {}, [{}]]))
+def test_an_odd_value_anywhere_in_a_span_costs_no_row(place: tuple[str | int, ...], odd: object) -> None:
+    """The span is recorded as what it is or as `raw`, and so is its neighbour."""
+    span = orjson.loads(orjson.dumps(SPAN))
+    inside = span
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = odd
+    request = {"resourceSpans": [{"scopeSpans": [{"spans": [span, {**SPAN, "spanId": "00000000000000aa"}]}]}]}
+    with tempfile.TemporaryDirectory() as directory:
+        settings = load_settings({"SPANLEDGER_DIR": directory, "SPANLEDGER_SPANS": "all"}, working_directory=Path("/"))
+        ingest = Ingest(settings)
+        ingest.record(parse_json(orjson.dumps(request)))
+        ingest.close()
+        frames = [frame.record for chain in chains(settings.spool_directory) for frame in chain.read()]
+    types = [orjson.loads(record.env)["event_type"] for record in frames if isinstance(record, Row)]
+    assert len(types) == 4, types  # chain.open, two spans, chain.close
 
 
 @given(st.binary(max_size=200))
