@@ -18,7 +18,10 @@ from spanledger_exporter.anchors.anchor import (
     Submission,
 )
 from spanledger_exporter.anchors.directory import DirectoryAnchor
+from spanledger_exporter.config import load_settings
+from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.verify.anchored import read_anchors
+from spanledger_exporter.verify.local import sealed_elsewhere
 from spanledger_exporter.verify.source import AnchoredState
 from spanledger_exporter.verify.verdict import Verdict
 
@@ -67,6 +70,31 @@ def test_a_bucket_with_a_delete_marker_is_tampered_with() -> None:
     verdict = judged_with(Bucket(AnchorConflictError("expected no delete marker, got one on checkpoints/7")))
     assert (verdict.word, verdict.exit_status) == ("tampered", 1)
     assert "delete marker" in verdict.checks["anchoring"].findings[0].reason
+
+
+def test_where_another_machine_seals_the_default_directory_is_an_anchor_that_cannot_be_asked(tmp_path: Path) -> None:
+    """An application's host has a registry of its own chains and no checkpoint: that is not somebody's hand on it."""
+    ledger = SealedLedger.tell(chains=2)
+    mine = ledger.rows_[0]
+    anchor = DirectoryAnchor(tmp_path / "anchors", target="anchors")
+    anchor.register_chain(ChainOpening(mine[0], mine[6], mine[3]))
+    elsewhere = read_anchors([anchor], sealed_elsewhere=tmp_path / "anchors")
+    verdict = ledger.verdict(anchored=elsewhere, is_local=False)
+    assert (verdict.word, verdict.checks["anchoring"].status) == ("incomplete", "failed")
+    assert "nothing was ever sealed on this machine" in verdict.checks["anchoring"].findings[0].reason
+    told = " ".join(finding.reason for result in verdict.checks.values() for finding in result.findings)
+    assert "run `spanledger seal`" not in told
+    ledger.rows_ = [row for row in ledger.rows_ if row[0] != mine[0]]
+    assert ledger.verdict(anchored=elsewhere, is_local=False).word == "tampered"
+
+
+def test_the_keys_tell_whether_this_machine_seals_a_servers_ledger(tmp_path: Path) -> None:
+    """An embedded store has one machine; a server's ledger is sealed where the trust root lies."""
+    server = load_settings({"SPANLEDGER_DIR": str(tmp_path), "SPANLEDGER_STORE": "clickhouse://db/spanledger"})
+    assert sealed_elsewhere(server) == tmp_path / "anchors"
+    assert sealed_elsewhere(load_settings({"SPANLEDGER_DIR": str(tmp_path)})) is None
+    open_key_ring(server)
+    assert sealed_elsewhere(server) is None
 
 
 @pytest.mark.parametrize("name", ["", "checkpoints", "chains"])

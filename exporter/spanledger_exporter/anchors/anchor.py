@@ -10,8 +10,11 @@ Rules
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedIOBase
 from typing import Protocol, runtime_checkable
 
 import orjson
@@ -29,6 +32,14 @@ class AnchorError(SpanledgerError):
 
 class AnchorConflictError(AnchorError):
     """An anchor remembers another history than the store tells."""
+
+
+class UncheckedReceiptError(AnchorError):
+    """A receipt that may be good: whose word it is cannot be told, because nobody said whom to believe."""
+
+
+class UnknownAuthorityError(AnchorError):
+    """A receipt by somebody else than those who are to be believed: forged, or its authority has a new certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +102,42 @@ class Notary(Protocol):
     kind: str
     target: str
 
-    def confirm(self, note: str, receipt: str) -> str:
-        """Verify a receipt over a checkpoint's note and say what it proves. Raises AnchorError."""
+    def confirm(self, note: str, receipt: str) -> datetime:
+        """Verify a receipt over a checkpoint's note; the note existed at the moment that is returned.
+
+        Raises AnchorError, and its subclasses above where a receipt is neither good nor bad.
+        """
         ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A notary that remembers how far the log went, and can be asked."""
+
+    kind: str
+    target: str
+
+    def held_size(self, note: str) -> int:
+        """Return the size that it remembers, 0 for none; it is asked with a signed checkpoint, and goes no further.
+
+        Raises AnchorConflictError when it remembers another root for that size, AnchorError when it cannot be asked.
+        """
+        ...
+
+
+def read_answer(answer: BufferedIOBase, limit: int, *, clock_s: Callable[[], float] = time.monotonic) -> bytes:
+    """Return at most `limit` bytes of a body; TimeoutError when they take longer than TIMEOUT_S altogether.
+
+    The time limit of a socket counts from byte to byte: a server that sends one now and then would hold the sealer.
+    """
+    parts: list[bytes] = []
+    end_s = clock_s() + TIMEOUT_S
+    while limit > 0 and (part := answer.read1(limit)):
+        parts.append(part)
+        limit -= len(part)
+        if clock_s() > end_s:
+            raise TimeoutError(f"an answer that was not complete after {TIMEOUT_S:.0f} s")
+    return b"".join(parts)
 
 
 def checkpoint_name(size: int) -> str:

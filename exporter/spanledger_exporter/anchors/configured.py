@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.directory import DirectoryAnchor
-from spanledger_exporter.anchors.rfc3161 import open_rfc3161
+from spanledger_exporter.anchors.rfc3161 import Rfc3161Anchor, open_rfc3161
 from spanledger_exporter.anchors.s3 import open_s3
 from spanledger_exporter.anchors.witness_client import open_witness
 from spanledger_exporter.config import Settings
@@ -44,7 +44,7 @@ def _open(text: str, settings: Settings) -> Anchor:
 
 
 def weakness(anchors: list[Anchor], settings: Settings) -> str:
-    """Return a warning when nothing outside the data directory anchors this log, else an empty text."""
+    """Return a warning when nothing outside the data directory anchors this log, or nobody is checked; else ''."""
     if not anchors:
         return "no anchor is configured: whoever holds the key can rewrite everything; set SPANLEDGER_ANCHORS"
     inside = [
@@ -55,5 +55,10 @@ def weakness(anchors: list[Anchor], settings: Settings) -> str:
         return (
             "the only anchor is a directory inside the data directory, which falls with it: add one elsewhere in "
             "SPANLEDGER_ANCHORS (s3, rfc3161, witness, or a directory on another machine)"
+        )
+    rootless = [anchor.target for anchor in anchors if isinstance(anchor, Rfc3161Anchor) and not anchor.has_roots]
+    if rootless:
+        return (
+            f"nobody checks who stamps for rfc3161 {', '.join(rootless)}: add ?roots=FILE.pem, or it counts for nothing"
         )
     return ""

@@ -8,19 +8,24 @@ Rules
 - A witness that remembers a longer log, or to whom our log does not prove consistent, has seen another history: a
   conflict, never retried quietly.
 - The receipt is the cosignature's line. It is verified under the configured vkey before it counts.
+- Asked what it remembers, it is sent a checkpoint that it may have cosigned, as the next after itself: it cosigns the
+  same again, or names its size, and stays where it is.
 """
 
 from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from io import BufferedIOBase
+from typing import cast
 
-from spanledger_exporter.anchors.anchor import TIMEOUT_S, AnchorConflictError, AnchorError, Submission
+from spanledger_exporter.anchors.anchor import TIMEOUT_S, AnchorConflictError, AnchorError, Submission, read_answer
 from spanledger_exporter.errors import ConfigurationError, ProofError
-from spanledger_exporter.ledger.checkpoint import parse_size
+from spanledger_exporter.ledger.checkpoint import parse_checkpoint, parse_size
 from spanledger_exporter.ledger.cosignature import cosignature_time_s
 from spanledger_exporter.ledger.note import (
     COSIGNATURE_V1,
@@ -63,28 +68,59 @@ class WitnessAnchor:
                 f"expected witness {self.target} to find the log consistent, got: {text.strip()[:300]}: "
                 "it saw another history"
             )
-        if status != HTTPStatus.OK:
-            raise AnchorError(f"expected witness {self.target} to cosign, got {status}: {text.strip()[:300]}")
+        self._expect_ok(status, text)
         line = self._verified(text, submission.note)
         self._old_size = submission.size
         return line
 
-    def confirm(self, note: str, receipt: str) -> str:
-        """Verify a cosignature and say when the witness gave it."""
+    def held_size(self, note: str) -> int:
+        """Ask what the witness remembers; what it cosigned for us a moment ago is not asked again."""
+        size = parse_checkpoint(parse_note(note).text).size
+        if size == self._old_size:
+            return size
+        status, text = self._post(old_size=size, proof=(), note=note)
+        told = self._told_size(text) if status == HTTPStatus.CONFLICT else size
+        if told != size:
+            return told
+        if status in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            raise AnchorConflictError(
+                f"witness {self.target} remembers another log of size {size} than the store tells: two histories"
+            )
+        self._expect_ok(status, text)
+        self._verified(text, note)
+        return size
+
+    def confirm(self, note: str, receipt: str) -> datetime:
+        """Verify a cosignature and return when the witness gave it."""
         line = parse_signature_line(self._verified(receipt, note).removesuffix("\n"))
-        return f"cosigned at {datetime.fromtimestamp(cosignature_time_s(line), UTC).isoformat()}"
+        return datetime.fromtimestamp(cosignature_time_s(line), UTC)
+
+    def _expect_ok(self, status: int, text: str) -> None:
+        if status == HTTPStatus.OK:
+            return
+        remedy = ""
+        if status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            remedy = (
+                ". Its operator has to name every key of this log, as `keys show` prints them: `witness --log VKEY`"
+            )
+        raise AnchorError(f"expected witness {self.target} to cosign, got {status}: {text.strip()[:300]}{remedy}")
 
     def _ask(self, submission: Submission) -> tuple[int, str]:
         old_size = min(self._old_size, submission.size)
         proof = submission.consistency_from(old_size) if 0 < old_size < submission.size else ()
-        body = format_add_checkpoint(old_size=old_size, proof=proof, note=submission.note)
+        return self._post(old_size=old_size, proof=proof, note=submission.note)
+
+    def _post(self, *, old_size: int, proof: Sequence[bytes], note: str) -> tuple[int, str]:
+        body = format_add_checkpoint(old_size=old_size, proof=proof, note=note)
         request = urllib.request.Request(self._url + PATH, data=body, method="POST")  # noqa: S310 - checked when opened
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                return answer.status, answer.read(MAX_ANSWER_BYTES).decode("utf-8", "replace")
+                return answer.status, read_answer(answer, MAX_ANSWER_BYTES).decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read(MAX_ANSWER_BYTES).decode("utf-8", "replace")
+                return error.code, read_answer(cast("BufferedIOBase", error.fp), MAX_ANSWER_BYTES).decode(
+                    "utf-8", "replace"
+                )
         except (OSError, ValueError) as error:
             raise AnchorError(f"expected an answer from witness {self.target}, got: {error}") from error
 

@@ -22,7 +22,7 @@ from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.anchored import read_anchors
 from spanledger_exporter.verify.export_source import ExportSource
-from spanledger_exporter.verify.local import check_keys, load_trust, pin_of, read_spool
+from spanledger_exporter.verify.local import check_keys, load_trust, pin_of, read_spool, sealed_elsewhere
 from spanledger_exporter.verify.memory import default_memory_path, load_memory, note_memory, save_memory
 from spanledger_exporter.verify.report import format_verdict
 from spanledger_exporter.verify.sql_walk import walk_in_sql
@@ -116,7 +116,7 @@ def _judge(arguments: argparse.Namespace, settings: Settings) -> Verdict:
     anchors = open_anchors(settings)
     surroundings = Surroundings(
         trust=trust,
-        anchored=read_anchors(anchors),
+        anchored=read_anchors(anchors, sealed_elsewhere=sealed_elsewhere(settings)),
         notaries=[anchor for anchor in anchors if isinstance(anchor, Notary)],
         spooled=read_spool(settings),
         remembered=remembered,

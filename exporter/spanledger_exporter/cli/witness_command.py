@@ -48,10 +48,22 @@ def run(arguments: argparse.Namespace) -> int:
         with serving(witness, host=host, port=int(port)) as url:
             print(f"{signer.verifier_key.vkey}", flush=True)  # noqa: T201
             print(f"spanledger: witness {signer.verifier_key.name} at {url}", file=sys.stderr, flush=True)  # noqa: T201
+            _tell_memory(witness)
             stop.wait()
     except OSError as error:
         raise ConfigurationError(f"expected to listen on {arguments.listen}, got: {error}") from error
     return 0
+
+
+def _tell_memory(witness: Witness) -> None:
+    try:
+        remembered = witness.remembered()
+    except ProofError as error:
+        print(f"spanledger: its state is damaged, restore it from a backup: {error}", file=sys.stderr)  # noqa: T201
+        return
+    for origin, size in remembered.items():
+        told = f"up to size {size}" if size else "nothing: it believes the first checkpoint that it gets"
+        print(f"spanledger: remembers of {origin} {told}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _signer(path: Path, name: str | None) -> FileSigner:

@@ -1,7 +1,7 @@
 """One look at a ledger: whether it is still the one that was seen last time, and whether all is on time.
 
  1  Checkpoints, log and anchors, as `verify` judges them (steps 1 to 5 there), the remembered checkpoint included.
- 2  The newest receipt of every timestamp authority and witness, verified again.
+ 2  The newest receipt of every timestamp authority and witness, verified again; and what witnesses remember.
  3  Table definitions, mutations and patch parts.
  4  Lateness: rows without a seal, and anchors without the newest checkpoint, for longer than `max_age_s`.
 
@@ -17,15 +17,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from spanledger_exporter.anchors.anchor import Anchor, Notary
 from spanledger_exporter.config import Settings
 from spanledger_exporter.store.connection import Store
-from spanledger_exporter.verify.anchored import compare_with_store, confirm_receipts, read_anchors, review_anchors
+from spanledger_exporter.verify.anchored import compare_with_store, read_anchors, review_anchors
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
-from spanledger_exporter.verify.local import read_spool
+from spanledger_exporter.verify.local import read_spool, sealed_elsewhere
 from spanledger_exporter.verify.log_review import LogView, review_log
+from spanledger_exporter.verify.notaries import ask_witnesses, confirm_receipts
 from spanledger_exporter.verify.source import AnchoredState
 from spanledger_exporter.verify.store_source import StoreSource, existing_tables
 from spanledger_exporter.verify.table_review import review_tables
@@ -70,7 +71,7 @@ def look(
     clock_s: Callable[[], float] = time.time,
 ) -> Look:
     """Look at the ledger once. Raises StoreError when it cannot be read."""
-    anchored = read_anchors(anchors)
+    anchored = read_anchors(anchors, sealed_elsewhere=sealed_elsewhere(settings))
     findings, measures = Findings(), Measures()
     tables = existing_tables(store)
     if not {"rows", "log", "checkpoints", "anchors"} <= tables:
@@ -94,7 +95,7 @@ def look(
         )
         view = review_log(source.log(), Findings())
     else:
-        view = _review(store, source, trust, anchored, notaries, remembered, findings)
+        view = _review(store, source, trust, anchored, notaries, remembered, findings, now_s=clock_s())
     _measure(store, view, measures, now_s=clock_s())
     _review_lateness(store, anchors, measures, findings, max_age_s=max_age_s)
     return Look(findings.verdict(), measures, is_full=is_full)
@@ -108,8 +109,10 @@ def _review(  # noqa: PLR0917 - private, called once
     notaries: Sequence[Notary],
     remembered: Sequence[KnownCheckpoint],
     findings: Findings,
+    *,
+    now_s: float,
 ) -> LogView:
-    rows = source.checkpoints()
+    rows, receipts = source.checkpoints(), source.receipts()
     stored = review_stored(rows, trust, findings)
     held = review_anchors(anchored, trust, findings)
     view = review_log(source.log(), findings)
@@ -120,12 +123,14 @@ def _review(  # noqa: PLR0917 - private, called once
         held,
         stored_sizes={row.size for row in rows},
         held=anchored.held,
-        receipts=source.receipts(),
+        receipts=receipts,
         findings=findings,
     )
-    newest = {(row.kind, row.target): row for row in sorted(source.receipts(), key=lambda row: row.size)}
+    newest = {(row.kind, row.target): row for row in sorted(receipts, key=lambda row: row.size)}
     notes = {row.size: row.note for row in rows}
-    confirm_receipts(notaries, newest.values(), stored, notes, findings)
+    now = datetime.fromtimestamp(now_s, UTC)
+    confirm_receipts(notaries, list(newest.values()), stored, notes, findings, now=now)
+    ask_witnesses(notaries, source.checkpoints, receipts, findings)
     review_tables(store, source.tables, view.acts, findings)
     return view
 

@@ -30,14 +30,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive
+from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Remembering
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.keys.key_ring import KeyRing
-from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_checkpoint, sign_checkpoint
 from spanledger_exporter.ledger.log_entry import format_entry, format_segment, parse_entry
 from spanledger_exporter.ledger.merkle import CompactRange, leaf_hash, verify_consistency
-from spanledger_exporter.ledger.note import NoteSignature, Signer, VerifierKey, format_note, verify_signature
+from spanledger_exporter.ledger.note import (
+    NoteSignature,
+    Signer,
+    VerifierKey,
+    format_note,
+    parse_note,
+    verify_signature,
+)
 from spanledger_exporter.ledger.trust_root import TrustRoot, open_trusted_checkpoint
 from spanledger_exporter.seal.abandoned import find_abandoned
 from spanledger_exporter.seal.errors import LeaseLostError, SealRefusedError
@@ -124,6 +131,9 @@ class _Sealing:
         self.log = self.report.log = load_log(self.store, root, roots_at=sizes, known=known)
         for anchor, signed in archived:
             self._expect_prefix(anchor, signed.checkpoint)
+        for anchor in anchors:
+            if isinstance(anchor, Remembering):
+                self._expect_remembered(anchor)
         self.old_tree = self.log.tree.copy()
         # An entry's time never precedes that of an earlier one, even if the clock was set back.
         self.now = max(self.now, self.log.last_time)
@@ -162,17 +172,43 @@ class _Sealing:
     def _expect_prefix(self, anchor: Anchor, archived: Checkpoint) -> None:
         place = f"{anchor.kind} {anchor.target}"
         if archived.size > self.log.size:
-            raise SealRefusedError(
-                f"expected a log of at least {archived.size} entries, as anchor {place} remembers, got "
-                f"{self.log.size}: this store is an older copy, or its log was cut; restore the newer one. Sealing on "
-                "would make two histories: if the newer one is lost for good, keep this store and the anchor as they "
-                "are and go on with a new SPANLEDGER_DIR and store, whose log begins anew"
-            )
+            raise self._older(place, archived.size)
         if self.log.roots[archived.size] != archived.root:
             raise SealRefusedError(
                 f"expected the log's first {archived.size} entries to have the root that anchor {place} remembers, got "
                 "another: two histories; keep both and find out which one was rewritten"
             )
+
+    def _expect_remembered(self, witness: Remembering) -> None:
+        """Refuse to sign a second history of what a witness cosigned; one that cannot be asked is told at step 7."""
+        newest, asked = self.log.checkpoint, 0
+        note = "" if newest is None else format_note(newest.note)
+        try:
+            while note:
+                size = witness.held_size(note)
+                if size in {0, asked, parse_checkpoint(parse_note(note).text).size}:
+                    return
+                asked, note = size, self._stored_note(size)
+        except AnchorConflictError as error:
+            raise SealRefusedError(f"{error}; keep both and find out which one was rewritten") from error
+        except AnchorError:
+            return
+        if asked:
+            raise self._older(f"{witness.kind} {witness.target}", asked)
+
+    def _stored_note(self, size: int) -> str:
+        found = self.store.query(f"SELECT any(note) FROM checkpoints WHERE size = {size}")
+        return str(found[0][0])
+
+    def _older(self, place: str, size: int) -> SealRefusedError:
+        expected, got = f"a log of at least {size} entries, as", str(self.log.size)
+        if size <= self.log.size:  # it went on from an older copy: only a witness can find that out
+            expected, got = f"the checkpoint of size {size} that", f"none of that size under {self.log.size} entries"
+        return SealRefusedError(
+            f"expected {expected} anchor {place} remembers, got {got}: this store is an older copy, or its log was "
+            "cut; restore the newer one. Sealing on would make two histories: if the newer one is lost for good, keep "
+            "this store and the anchor as they are and go on with a new SPANLEDGER_DIR and store, whose log begins anew"
+        )
 
     # 3 ------------------------------------------------------------------------------------------------------------
 

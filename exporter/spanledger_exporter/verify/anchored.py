@@ -8,15 +8,18 @@ Rules
 - A chain in the store that was never registered was put there by no writer of ours.
 - A configured anchor that cannot be read leaves the verdict incomplete, whatever the others say: it may be the one that
   remembers another history. One that reports a conflict (a delete marker) is evidence of tampering.
+- Where another machine seals, the default directory of this one holds no checkpoints and never will: it is an anchor
+  that cannot be asked, and its registry knows the chains of this machine only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Notary, parse_opening
+from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, parse_opening
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.verify.chains import ChainFacts
@@ -28,15 +31,28 @@ from spanledger_exporter.verify.verdict import Findings
 DIRECTORY = "directory"
 
 
-def read_anchors(anchors: Iterable[Anchor]) -> AnchoredState:
-    """Read every anchor that can be read back."""
-    state = AnchoredState()
+def read_anchors(anchors: Sequence[Anchor], *, sealed_elsewhere: Path | None = None) -> AnchoredState:
+    """Read every anchor that can be read back.
+
+    `sealed_elsewhere` is the default directory of a machine that never seals, None on one that may.
+    """
+    state = AnchoredState(named=frozenset((anchor.kind, anchor.target) for anchor in anchors))
     for anchor in anchors:
         if isinstance(anchor, DirectoryAnchor):
-            state = _merged(state, read_anchor_directory(anchor.directory, target=anchor.target))
+            read = read_anchor_directory(anchor.directory, target=anchor.target)
+            is_elsewhere = anchor.directory == sealed_elsewhere and not read.notes
+            state = _merged(state, _without_checkpoints(read, anchor) if is_elsewhere else read)
         elif isinstance(anchor, Archive):
             state = _merged(state, _read_archive(anchor))
     return state
+
+
+def _without_checkpoints(read: AnchoredState, anchor: DirectoryAnchor) -> AnchoredState:
+    reason = (
+        f"{DIRECTORY} {anchor.directory}: nothing was ever sealed on this machine, and what another one sealed lies "
+        "there; run `spanledger verify` there, or name an anchor that both can read in SPANLEDGER_ANCHORS"
+    )
+    return replace(read, held={}, unreachable=[*read.unreachable, reason], has_registry=False)
 
 
 def read_anchor_directory(directory: Path, *, target: str = "anchors") -> AnchoredState:
@@ -88,6 +104,7 @@ def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
         [*first.conflicts, *second.conflicts],
         [*first.unreachable, *second.unreachable],
         has_registry=first.has_registry or second.has_registry,
+        named=first.named,
     )
 
 
@@ -170,34 +187,6 @@ def _review_lost_receipts(
             findings.tampered("anchoring", reason)
         else:
             findings.incomplete("anchoring", f"{reason}: run `spanledger seal`")
-
-
-def confirm_receipts(
-    notaries: Iterable[Notary],
-    receipts: Iterable[ReceiptRow],
-    stored: Iterable[KnownCheckpoint],
-    notes: Mapping[int, str],
-    findings: Findings,
-) -> list[KnownCheckpoint]:
-    """Let each notary (a witness, a time-stamping authority) confirm its receipts; return what they confirm.
-
-    Only signed checkpoints of the store count, and a receipt that does not hold was forged or belongs to another note.
-    """
-    by_name = {(str(getattr(n, "kind", "")), str(getattr(n, "target", ""))): n for n in notaries}
-    known = {found.checkpoint.size: found for found in stored}
-    confirmed: list[KnownCheckpoint] = []
-    for row in receipts:
-        notary = by_name.get((row.kind, row.target))
-        if notary is None or row.size not in known:
-            continue
-        try:
-            notary.confirm(notes[row.size], row.receipt.decode("utf-8", "replace"))
-        except (AnchorError, ProofError) as error:
-            findings.tampered("anchoring", f"the receipt of {row.kind} {row.target} does not hold: {error}")
-            continue
-        findings.count("anchoring", confirmed_receipts=1)
-        confirmed.append(known[row.size])
-    return confirmed
 
 
 def review_registry(

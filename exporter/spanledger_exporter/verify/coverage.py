@@ -46,8 +46,12 @@ def review_coverage(
     *,
     anchored_size: int,
     breaks: Mapping[bytes, Sequence[int]],
+    is_sure: bool = True,
 ) -> None:
-    """Count the rows by how far they got, and name the first one of each chain that is not anchored."""
+    """Count the rows by how far they got, and name the first one of each chain that is not anchored.
+
+    `is_sure` is False when an anchor could not be asked, or did not convince: then sealing may not be what is missing.
+    """
     for chain, facts in chains.items():
         anchored = min(view.covered_through(chain, anchored_size), facts.last)
         sealed = min(view.covered_through(chain, view.size), facts.last)
@@ -58,15 +62,18 @@ def review_coverage(
         tail = (env for _, env in source.tail(chain, anchored))
         if holds_events(tail, is_event_chain=has_events):
             broken_at = min((seq for seq in breaks.get(chain, ()) if seq > sealed), default=NEVER)
-            for first, last, what in _stretches(anchored, sealed, facts.last, broken_at):
+            for first, last, what in _stretches(anchored, sealed, facts.last, broken_at, is_sure=is_sure):
                 places = f"row {first} is" if first == last else f"rows {first} to {last} are"
                 findings.incomplete("coverage", f"{places} {what}", chain=chain, seq=first)
 
 
-def _stretches(anchored: int, sealed: int, last: int, broken_at: int) -> Iterator[tuple[int, int, str]]:
+def _stretches(
+    anchored: int, sealed: int, last: int, broken_at: int, *, is_sure: bool
+) -> Iterator[tuple[int, int, str]]:
     """Yield first row, last row and state of what is not anchored, in order."""
     if sealed > anchored:
-        yield anchored + 1, sealed, "sealed and not anchored: run `spanledger seal`"
+        remedy = "run `spanledger seal`" if is_sure else "as far as could be asked and checked (see anchoring)"
+        yield anchored + 1, sealed, f"sealed and not anchored{':' if is_sure else ','} {remedy}"
     provable = min(last, broken_at - 1)
     if provable > sealed:
         yield sealed + 1, provable, "stored and not sealed: run `spanledger seal`"
@@ -74,7 +81,8 @@ def _stretches(anchored: int, sealed: int, last: int, broken_at: int) -> Iterato
         remedy = (
             f"stored and cannot be sealed, because row {broken_at} is missing or does not hold (see above); bring it "
             "back from a backup of the spool or the store, ship and seal. Where there is none, a `loss` row and the "
-            "directory `quarantine` say what the disk lost: keep both. Other chains are not affected"
+            "directory `quarantine` say what the disk lost: keep both. A place that two rows claim cannot be mended: a "
+            "machine that ran on from an older copy of itself does that, or a forger. Other chains are not affected"
         )
         yield provable + 1, last, remedy
 

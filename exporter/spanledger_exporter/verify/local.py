@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ConfigurationError, ProofError, SpoolError, UsageError
-from spanledger_exporter.keys.key_ring import open_key_ring
+from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.note import COSIGNATURE_V1, parse_vkey
 from spanledger_exporter.ledger.row import Row
@@ -74,6 +74,12 @@ def trust_of(root: TrustRoot) -> Trust:
     """Return what a verified trust root lets a verifier believe."""
     ranges = [KeyRange(key.key, key.from_size, key.until_size) for key in root.log_keys]
     return Trust(ranges, root.witnesses, root.origin)
+
+
+def sealed_elsewhere(settings: Settings) -> Path | None:
+    """Return the default anchor directory where it is no anchor: a server's ledger, of which no keys lie here."""
+    is_elsewhere = not settings.is_embedded and not KeyRing(settings).exists
+    return settings.anchors_directory if is_elsewhere else None
 
 
 def read_spool(settings: Settings) -> Iterator[SpooledChain]:

@@ -118,6 +118,8 @@ class AnchoredState:
     conflicts: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     has_registry: bool = False
+    named: frozenset[tuple[str, str]] | None = None
+    """Kind and target of every configured anchor, whether it can be read back or not; None when nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The judgement of a whole ledger, in eleven steps.
 
  1  The checkpoints of the store: every signature by a pinned key, valid at that size.
- 2  The checkpoints of the anchors, read from the anchors, by the same keys.
+ 2  The checkpoints of the anchors, read from the anchors, by the same keys; receipts, and what witnesses remember.
  3  The log: indexes, leaf hashes, entries, segments that follow one another; its root at every size of interest.
  4  Every checkpoint, stored, anchored, quoted or remembered, is a prefix of that log.
  5  Anchors against the store: nothing anchored is missing, nothing promised is lost.
@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from spanledger_exporter.anchors.anchor import Notary
-from spanledger_exporter.verify.anchored import compare_with_store, confirm_receipts, review_anchors, review_registry
+from spanledger_exporter.verify.anchored import compare_with_store, review_anchors, review_registry
 from spanledger_exporter.verify.chains import ChainFacts, ChainWalk
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
 from spanledger_exporter.verify.claims import review_claims
@@ -31,6 +32,7 @@ from spanledger_exporter.verify.contents import review_contents
 from spanledger_exporter.verify.coverage import find_breaks, review_coverage
 from spanledger_exporter.verify.envelopes import EnvelopeReview
 from spanledger_exporter.verify.log_review import LogView, review_log
+from spanledger_exporter.verify.notaries import ask_witnesses, confirm_receipts, tell_unasked
 from spanledger_exporter.verify.source import AnchoredState, LedgerSource
 from spanledger_exporter.verify.spooled import SpooledChain, SpoolView, review_spool
 from spanledger_exporter.verify.trust import Trust
@@ -60,6 +62,9 @@ class Surroundings:
     subject_keys: AbstractSet[str] = frozenset()
     is_local: bool = True
     """Every writer shares this machine's registry; with a server store other hosts keep their own until sealing."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The verifier's clock: a receipt from the future contradicts it."""
 
     has_log: bool = True
     """False for an export of rows: what rows say about the log cannot be held against it."""
@@ -110,7 +115,10 @@ class _Verification:
         findings.newest = compare_with_log(stored, view, findings)  # step 4
         compare_with_log(known.remembered, view, findings)
         notes = {row.size: row.note for row in rows}
-        confirmed = confirm_receipts(known.notaries, self.source.receipts(), stored, notes, findings)
+        receipts = self.source.receipts()
+        confirmed = confirm_receipts(known.notaries, receipts, stored, notes, findings, now=known.now)
+        tell_unasked(known.anchored.named, receipts, findings)
+        ask_witnesses(known.notaries, self.source.checkpoints, receipts, findings)
         newest_anchored = compare_with_log((*anchored, *confirmed), view, findings)
         anchored_size = newest_anchored.size if newest_anchored else 0
         self._compare_forks(stored, anchored)
@@ -118,7 +126,7 @@ class _Verification:
             anchored,
             stored_sizes={row.size for row in rows},
             held=known.anchored.held,
-            receipts=self.source.receipts(),
+            receipts=receipts,
             findings=findings,
         )
         chains = self._walk(view)  # step 6
@@ -131,7 +139,10 @@ class _Verification:
         review_claims(self.source, chains, spool.first_hashes, view if known.has_log else None, findings)
         self.progress("coverage", 0)
         if known.has_log:
-            review_coverage(self.source, chains, view, findings, anchored_size=anchored_size, breaks=breaks)  # step 11
+            is_sure = not findings.checks["anchoring"].kinds - {"skipped"}
+            review_coverage(  # step 11
+                self.source, chains, view, findings, anchored_size=anchored_size, breaks=breaks, is_sure=is_sure
+            )
         self._judge_whole(chains, anchored_size, is_signed=bool(rows))
         return findings.verdict()
 
@@ -181,6 +192,8 @@ class _Verification:
             self.findings.skip_rest("there is nothing to check")
         elif not anchored_size:
             remedy = "no checkpoint is anchored: run `spanledger seal`"
+            if self.findings.checks["anchoring"].kinds - {"skipped"}:
+                remedy = "no checkpoint is anchored as far as could be asked and checked"
             if not self.known.trust.log_keys:
                 remedy = "no checkpoint is anchored as far as can be told without a key to believe"
             alone = "rows alone: nothing in this file is signed or anchored"

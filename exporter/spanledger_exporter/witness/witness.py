@@ -14,6 +14,8 @@ Rules
 - The new state is durable before the cosignature leaves, and checked and replaced under one lock (compare-and-set):
   otherwise two requests at once could roll the state back.
 - The state is one file per log, the cosigned note: an auditor can read it, and a backup of it is a record.
+- A checkpoint that a key of the log signed and that contradicts the state is what a witness is for: it is logged, and
+  the first one is kept beside the state (`.refused`). The two notes together prove two histories to anybody.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -104,11 +106,30 @@ class Witness:
         try:  # 6
             _expect_extends(held, signed.checkpoint, request)
         except ProofError as error:
+            self._keep_refused(request, signed, path, error)
             return Answer(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}\n")
         line = cosign(signed.note.text, self.signer, timestamp_s=self._clock_s())
         both = replace(signed.note, signatures=(*signed.note.signatures, line))
         write_durably(path, format_note(both).encode())  # before the cosignature leaves
         return Answer(HTTPStatus.OK, format_signature_line(line))
+
+    def _keep_refused(self, request: AddCheckpoint, signed: SignedCheckpoint, path: Path, error: ProofError) -> None:
+        refused = path.with_name(f"{path.name}.refused")
+        if not refused.exists():
+            write_durably(refused, request.note.encode())
+        _log.warning(
+            "spanledger: refused checkpoint %d of %s, signed by its key: %s. The proof was damaged on its way, or "
+            "two histories were signed: compare %s with %s, and ask the log's operator",
+            signed.checkpoint.size, signed.checkpoint.origin, error, refused, path,
+        )  # fmt: skip
+
+    def remembered(self) -> Mapping[str, int]:
+        """Return the size last cosigned of each log, 0 where there is none. Raises ProofError for a damaged state."""
+        helds = {origin: self._held(self._path(origin)) for origin in self._logs}
+        return {origin: held.size if held else 0 for origin, held in helds.items()}
+
+    def _path(self, origin: str) -> Path:
+        return self._directory / sha256(origin.encode()).hexdigest()
 
     def _held(self, path: Path) -> Checkpoint | None:
         try:
@@ -124,7 +145,7 @@ class Witness:
                 fcntl.flock(
                     descriptor, fcntl.LOCK_EX
                 )  # a second witness process over one state is a mistake, not a fork
-                yield self._directory / sha256(origin.encode()).hexdigest()
+                yield self._path(origin)
         finally:
             os.close(descriptor)
 

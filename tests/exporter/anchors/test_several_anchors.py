@@ -83,6 +83,7 @@ def test_anchors_inside_the_data_directory_alone_are_called_weak(tmp_path: Path)
         ("directory", "falls with it"),
         ("", "no anchor is configured"),
         (f"directory:{tmp_path / 'elsewhere'}", ""),
+        ("directory,rfc3161:https://tsa.example/tsr", "nobody checks who stamps for rfc3161 https://tsa.example/tsr"),
         (f"directory,directory:{tmp_path / 'elsewhere'}", ""),
     ):
         configured = replace(settings, anchors=anchors)

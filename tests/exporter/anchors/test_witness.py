@@ -142,6 +142,19 @@ def test_a_proof_that_does_not_hold_changes_nothing(witness: Witness) -> None:
     assert witness.add_checkpoint(Log().request(3, 5)).status == 200
 
 
+def test_a_second_history_is_kept_and_its_auditor_hears_of_it(
+    witness: Witness, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The refused note and the cosigned one, both signed by the log's key, are the proof; the first one stays."""
+    witness.add_checkpoint(Log().request(0, 3))
+    for size in (5, 6):
+        witness.add_checkpoint(Log("other").request(3, size))
+    (refused,) = directory.glob("*.refused")
+    assert refused.read_text() == Log("other").note(5)
+    assert caplog.text.count("two histories were signed") == 2
+    assert witness.remembered() == {"spanledger/log": 3}
+
+
 def test_the_empty_log_is_cosigned_only_with_the_empty_trees_root(witness: Witness) -> None:
     """Size 0 has one root."""
     assert Log().tree(0).root() == EMPTY_ROOT
@@ -205,6 +218,20 @@ def fetch(url: str, method: str, path: str, headers: Mapping[str, str] | None = 
         connection.request(method, path, headers=dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
+
+
+def test_asked_what_it_remembers_a_witness_says_so_and_goes_no_further(url: str) -> None:
+    """Less than it has, exactly that, more, and another log of the same size."""
+    log = Log()
+    publisher = WitnessAnchor(WITNESS.verifier_key, url)
+    publisher.publish(log.submission(5))
+    anchor = WitnessAnchor(WITNESS.verifier_key, url)
+    assert [anchor.held_size(log.note(size)) for size in (3, 5, 9)] == [5, 5, 5]
+    with pytest.raises(AnchorConflictError, match="remembers another log of size 5"):
+        anchor.held_size(Log("other").note(5))
+    with pytest.raises(AnchorError, match="name every key of this log"):
+        anchor.held_size(log.note(5, UNKNOWN))
+    assert publisher.publish(log.submission(6))
 
 
 def test_an_unreachable_witness_is_an_anchor_error() -> None:

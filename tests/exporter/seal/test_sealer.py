@@ -15,10 +15,12 @@ from ledgers import MONDAY_NS
 from sealing import Bench, open_engine
 from spanledger_exporter.anchors.anchor import AnchorError, Submission
 from spanledger_exporter.anchors.directory import DirectoryAnchor
+from spanledger_exporter.anchors.witness_client import WitnessAnchor
+from spanledger_exporter.keys.key_file import FileSigner
 from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.ledger.log_entry import format_entry
 from spanledger_exporter.ledger.merkle import leaf_hash
-from spanledger_exporter.ledger.note import verify_note
+from spanledger_exporter.ledger.note import COSIGNATURE_V1, verify_note
 from spanledger_exporter.ledger.trust_root import verify_trust_roots
 from spanledger_exporter.seal import unsealed
 from spanledger_exporter.seal.errors import LeaseLostError, SealerBusyError, SealRefusedError
@@ -26,6 +28,8 @@ from spanledger_exporter.seal.lease import FileLease, StoreLease
 from spanledger_exporter.seal.rotation import rotate
 from spanledger_exporter.seal.sealer import SealReport
 from spanledger_exporter.store.tables import ROW_COLUMNS
+from spanledger_exporter.witness.server import serving
+from spanledger_exporter.witness.witness import Witness
 
 DAY_NS = 86_400 * 10**9
 
@@ -311,6 +315,55 @@ def test_a_store_rolled_back_to_an_older_copy_is_refused(bench: Bench) -> None:
     bench.store.command(f"ALTER TABLE checkpoints DELETE WHERE size > {first.size} SETTINGS mutations_sync = 2")
     with pytest.raises(SealRefusedError, match="older copy, or its log was cut"):
         bench.seal()
+
+
+def test_nothing_is_signed_behind_what_a_witness_remembers(bench: Bench, tmp_path: Path) -> None:
+    """Store and directory went back to an older copy together: going on would sign a second history."""
+    witness = FileSigner(b"\3" * 32, name="audit.example/w1", algorithm=COSIGNATURE_V1)
+    first = bench.seal()
+    keys = [bench.keys.root.current.key]
+    with serving(Witness(witness, logs=keys, directory=tmp_path / "w", clock_s=lambda: 1)) as url:
+        bench.ledger.open_chain()
+        bench.ship()
+        newer = bench.seal(anchors=[*bench.anchors, WitnessAnchor(witness.verifier_key, url)])
+        for table, column in (("log", "index >="), ("checkpoints", "size >"), ("anchors", "size >")):
+            bench.store.command(f"ALTER TABLE {table} DELETE WHERE {column} {first.size} SETTINGS mutations_sync = 2")
+        (bench.settings.anchors_directory / "checkpoints" / f"{newer.size:020}").unlink()
+        again = [*bench.anchors, WitnessAnchor(witness.verifier_key, url)]
+        with pytest.raises(SealRefusedError, match=f"at least {newer.size} entries.*audit.example/w1.*older copy"):
+            bench.seal(anchors=again)
+
+
+def test_a_log_that_went_on_from_an_older_copy_is_not_signed_further(bench: Bench) -> None:
+    """It is longer than what the witness remembers, and never had a checkpoint of that size."""
+    size = bench.seal().size
+
+    class Elsewhere:
+        kind, target = "witness", "audit.example/w1"
+
+        def publish(self, submission: Submission) -> str:
+            raise AssertionError(submission)
+
+        def held_size(self, note: str) -> int:
+            return size - 1
+
+    with pytest.raises(SealRefusedError, match=f"the checkpoint of size {size - 1} that anchor witness"):
+        bench.seal(anchors=[Elsewhere()])
+
+
+def test_a_witness_that_is_away_or_behind_stops_no_sealing(bench: Bench, tmp_path: Path) -> None:
+    """An outage is told when the checkpoint is published; what it has is a prefix."""
+    witness = FileSigner(b"\3" * 32, name="audit.example/w1", algorithm=COSIGNATURE_V1)
+    away = WitnessAnchor(witness.verifier_key, "http://127.0.0.1:9")
+    assert [found.status for found in bench.seal(anchors=[away]).publications] == ["failed"]
+    keys = [bench.keys.root.current.key]
+    with serving(Witness(witness, logs=keys, directory=tmp_path / "w", clock_s=lambda: 1)) as url:
+        bench.seal(anchors=[WitnessAnchor(witness.verifier_key, url)])
+        for anchors in ([], [WitnessAnchor(witness.verifier_key, url)]):
+            bench.ledger.open_chain()
+            bench.ship()
+            report = bench.seal(anchors=anchors)
+        assert [found.status for found in report.publications] == ["anchored"]
 
 
 def test_a_store_emptied_behind_its_anchor_is_refused(bench: Bench) -> None:

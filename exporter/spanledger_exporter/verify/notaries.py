@@ -1,0 +1,171 @@
+"""Anchors that keep nothing we could read back: what their receipts prove, and what a witness remembers.
+
+Rules
+- A receipt proves itself. One that does not hold was forged or belongs to another note: tampering. One by somebody whom
+  nobody told us to believe is `unverifiable`, and where nobody was named at all the proof is `incomplete`: neither
+  accuses the ledger, and neither counts.
+- A witness is asked how far the log went. A size that the store has no checkpoint of, or another root for one that it
+  has, was signed and is gone here: the log was cut, forked, or went back to an older copy, directory anchor and all.
+- The sealer may be at work: a checkpoint is in the store before a witness gets it, so the store is read again before
+  a size is called missing.
+- What was asked, and what was not, stands in the verdict's notes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from spanledger_exporter.anchors.anchor import (
+    AnchorConflictError,
+    AnchorError,
+    Notary,
+    Remembering,
+    UncheckedReceiptError,
+    UnknownAuthorityError,
+)
+from spanledger_exporter.errors import ProofError
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint
+from spanledger_exporter.verify.source import CheckpointRow, ReceiptRow
+from spanledger_exporter.verify.verdict import Findings
+
+CLOCKS_AGREE = timedelta(minutes=5)
+"""Receipts from further in the future than this are told: two clocks contradict each other."""
+
+ATTEMPTS = 3
+"""Questions to one witness: it may go on between two of them."""
+
+
+def confirm_receipts(
+    notaries: Iterable[Notary],
+    receipts: Sequence[ReceiptRow],
+    stored: Iterable[KnownCheckpoint],
+    notes: Mapping[int, str],
+    findings: Findings,
+    *,
+    now: datetime,
+) -> list[KnownCheckpoint]:
+    """Let each notary (a witness, a time-stamping authority) confirm its receipts; return what they confirm.
+
+    Only signed checkpoints of the store count.
+    """
+    known = {found.checkpoint.size: found for found in stored}
+    confirmed: list[KnownCheckpoint] = []
+    for notary in notaries:
+        mine = [row for row in receipts if _name(row) == _name(notary) and row.size in known]
+        moments = dict(_moments(notary, mine, notes, findings))
+        _tell_newest(notary, moments, max(known, default=0), now, findings)
+        findings.count("anchoring", confirmed_receipts=len(moments))
+        confirmed += [known[size] for size in moments]
+    return confirmed
+
+
+def _moments(
+    notary: Notary, receipts: Iterable[ReceiptRow], notes: Mapping[int, str], findings: Findings
+) -> Iterator[tuple[int, datetime]]:
+    """Yield size and moment of every receipt that holds; report the others, each reason once."""
+    unchecked, unknown = Counter[str](), Counter[str]()
+    for row in receipts:
+        try:
+            yield row.size, notary.confirm(notes[row.size], row.receipt.decode("utf-8", "replace"))
+        except UncheckedReceiptError as error:
+            unchecked[str(error)] += 1
+        except UnknownAuthorityError as error:
+            unknown[str(error)] += 1
+        except (AnchorError, ProofError) as error:
+            findings.tampered("anchoring", f"the receipt of {_name(notary)} for size {row.size} does not hold: {error}")
+    for reason, count in unchecked.items():
+        findings.incomplete("anchoring", f"{_receipts(count)} of {_name(notary)} could not be checked: {reason}")
+    for reason, count in unknown.items():
+        findings.unverifiable("anchoring", f"{_receipts(count)} of {_name(notary)} could not be checked: {reason}")
+
+
+def _tell_newest(
+    notary: Notary, moments: Mapping[int, datetime], newest: int, now: datetime, findings: Findings
+) -> None:
+    if not moments:
+        findings.note("anchoring", f"{_name(notary)} vouches for nothing here: it has no receipt that holds")
+        return
+    size = max(moments)
+    reach = f"size {size}" if size == newest else f"size {size} of {newest}, and for nothing newer"
+    findings.note("anchoring", f"{_name(notary)} vouches for {reach}, since {moments[size]:%Y-%m-%d %H:%M:%S} UTC")
+    for at, moment in moments.items():
+        if moment - now > CLOCKS_AGREE:
+            findings.note(
+                "time",
+                f"the receipt of {_name(notary)} for size {at} says {moment:%Y-%m-%d %H:%M:%S} UTC, which is still to "
+                "come by this machine's clock: one of the two is wrong, and until that is known it proves no time",
+            )
+
+
+def tell_unasked(named: frozenset[tuple[str, str]] | None, receipts: Iterable[ReceiptRow], findings: Findings) -> None:
+    """Say whose receipts nobody checked, because no anchor of that name is configured here."""
+    if named is None:
+        return
+    for (kind, target), count in Counter((row.kind, row.target) for row in receipts).items():
+        if (kind, target) not in named:
+            findings.note(
+                "anchoring",
+                f"{_receipts(count)} of {kind} {target} {'was' if count == 1 else 'were'} not checked: "
+                "SPANLEDGER_ANCHORS does not name it here",
+            )
+
+
+def ask_witnesses(
+    notaries: Iterable[Notary],
+    checkpoints: Callable[[], Sequence[CheckpointRow]],
+    receipts: Sequence[ReceiptRow],
+    findings: Findings,
+) -> None:
+    """Compare what each witness remembers with the store; `checkpoints` reads them anew each time."""
+    for notary in notaries:
+        if not isinstance(notary, Remembering):
+            continue
+        try:
+            size = _foreign_size(notary, checkpoints)
+        except AnchorConflictError as error:
+            findings.tampered("anchoring", f"an anchor remembers something else: {error}")
+            continue
+        except AnchorError as error:
+            reason = f"an anchor could not be asked, so nothing was held against it: {_name(notary)}: {error}"
+            findings.incomplete("anchoring", reason)
+            continue
+        given = sum(_name(row) == _name(notary) for row in receipts)
+        if size == 0 and given:
+            findings.incomplete(
+                "anchoring",
+                f"{_name(notary)} gave {_receipts(given)} and remembers nothing of this log: its state was lost, and "
+                "it would vouch for any history; ask its operator",
+            )
+        elif size:
+            findings.tampered(
+                "completeness",
+                f"{_name(notary)} remembers a checkpoint of size {size}, which is missing from the store's "
+                "checkpoints: the log was cut or forked, or the store is an older copy",
+            )
+
+
+def _foreign_size(notary: Remembering, checkpoints: Callable[[], Sequence[CheckpointRow]]) -> int | None:
+    """Return a size that it remembers and the store does not know, 0 when it remembers none, None when all is well."""
+    size: int | None = None
+    for _ in range(ATTEMPTS):
+        notes = {row.size: row.note for row in checkpoints()}
+        asked = size if size in notes else max(notes, default=0)
+        if not asked:
+            return None
+        told = notary.held_size(notes[asked])
+        if told == asked:
+            return None
+        if told == 0 or (told == size and told not in notes):
+            return told
+        size = told
+    return None
+
+
+def _name(anchor: Notary | Remembering | ReceiptRow) -> str:
+    return f"{anchor.kind} {anchor.target}"
+
+
+def _receipts(count: int) -> str:
+    return f"{count} receipt{'' if count == 1 else 's'}"
