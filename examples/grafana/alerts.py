@@ -2,6 +2,8 @@
 
 Rules
 - No `$__conditionalAll` here: it works only in panels.
+- What happened is looked for by when the store took it (`stored_at`): an outage's rows come late, and are the news.
+- A store without rows raises no alarm.
 - Each rule is one query that returns one number, and a threshold; its annotation says what to do next.
 """
 
@@ -14,6 +16,8 @@ from typing import Any
 from grafana.panels import PLUGIN
 
 DATASOURCE_UID = "spanledger-clickhouse"
+OVERDUE = "ifNull(parseDateTime64BestEffortOrNull(due, 3, 'UTC') < now64(), time < now() - INTERVAL 24 HOUR)"
+"""What waits too long: past the time that somebody said, or for a day where nobody did (or nothing that is a time)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ ALERTS: Sequence[Alert] = (
     Alert(
         "spanledger-anchor-age",
         "No anchor for an hour",
-        "SELECT dateDiff('second', max(created_at), now64(6)) AS value FROM spanledger.anchors",
+        "SELECT if((SELECT count() FROM spanledger.checkpoints) = 0, 0, "
+        "dateDiff('second', max(created_at), now64(6))) AS value FROM spanledger.anchors",
         3600,
         "An anchor cannot be reached: `spanledger anchor` says which one and why.",
         severity="warning",
@@ -67,7 +72,7 @@ ALERTS: Sequence[Alert] = (
     Alert(
         "spanledger-loss",
         "Events were lost",
-        "SELECT count() AS value FROM spanledger.events WHERE event_type = 'loss' AND $__timeFilter(time)",
+        "SELECT count() AS value FROM spanledger.events WHERE event_type = 'loss' AND $__timeFilter(stored_at)",
         0,
         "The `loss` rows say how many, when and why; usually a full disk. Free space, then see `spanledger doctor`.",
     ),
@@ -94,16 +99,18 @@ ALERTS: Sequence[Alert] = (
     ),
     Alert(
         "spanledger-overdue-review",
-        "Something waits for a person for more than a day",
-        "SELECT count() AS value FROM spanledger.review_queue WHERE time < now() - INTERVAL 24 HOUR",
+        "Something waits for a person too long",
+        f"SELECT count() AS value FROM spanledger.review_queue WHERE {OVERDUE}",
         0,
-        "The review queue of the console lists what waits, oldest first.",
+        "It is past its due time, or older than a day. The review queue of the console lists what waits, oldest first.",
         severity="warning",
     ),
     Alert(
         "spanledger-self-review",
         "Somebody approved the own draft",
-        "SELECT countIf(is_self_review) AS value FROM spanledger.reviews WHERE $__timeFilter(time)",
+        "SELECT count() AS value FROM spanledger.events WHERE event_type = 'human_review' "
+        "AND JSONExtractBool(env, 'review', 'is_self_review') "
+        "AND JSONExtractString(env, 'review', 'action') IN ('approve', 'edit') AND $__timeFilter(stored_at)",
         0,
         "Four eyes were not at work: the reviews dashboard names the case and the reviewer.",
         severity="warning",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from grafana.alerts import OVERDUE
 from grafana.panels import Dashboard, Panel, text_variable
 
-CASE = "${console}/case/${__value.raw}"
-TRACE = "${console}/trace/${__value.raw}"
-EVENT = "${console}/event?id=${__value.raw}"
+# A case may be called anything, and two tenants may have one of the same name: a table that links cases has a `tenant`.
+CASE = "${console}/case/${__value.raw:percentencode}?tenant=${__data.fields.tenant:percentencode}"
+TRACE = "${console}/trace/${__value.raw:percentencode}"
+EVENT = "${console}/event?id=${__value.raw:percentencode}"
 
 TENANT = "$__conditionalAll(tenant IN (${tenant:singlequote}), $tenant)"
 SERVICE = "$__conditionalAll(service IN (${service:singlequote}), $service)"
 BY_TENANT = f"$__timeFilter(time) AND {TENANT}"
 IN_VIEW = f"{BY_TENANT} AND {SERVICE}"
+ANSWERED_OR_ASKED = "if(model = '', model_requested, model)"
+"""A call that failed has no model that answered."""
 
 
 def _count(title: str, description: str, sql: str, **options: object) -> Panel:
@@ -38,7 +42,7 @@ ACTIVITY = Dashboard(
         _count(
             "Cases",
             "Business cases touched.",
-            f"SELECT uniqExactIf(case_id, case_id != '') AS cases FROM spanledger.events WHERE {IN_VIEW}",
+            f"SELECT uniqExactIf((tenant, case_id), case_id != '') AS cases FROM spanledger.events WHERE {IN_VIEW}",
         ),
         _count(
             "Runs",
@@ -49,7 +53,7 @@ ACTIVITY = Dashboard(
             "Without a case",
             "Share of model calls that no business case claims: they are hard to find later. "
             "Set the case with `spanledger.case(…)` or baggage.",
-            f"SELECT countIf(case_id = '') / count() AS share FROM spanledger.events "
+            f"SELECT countIf(case_id = '') / nullIf(count(), 0) AS share FROM spanledger.events "
             f"WHERE event_type = 'model_call' AND {IN_VIEW}",
             unit="percentunit",
             warn_above=0.2,
@@ -90,7 +94,8 @@ ACTIVITY = Dashboard(
             "Latest runs",
             "The newest traces. The trace opens as a timeline in the console.",
             f"""
-            SELECT start, trace_id, case_id, service, name, duration_ms, model_calls, tool_calls, cost_usd, outcome
+            SELECT start, trace_id, tenant, case_id, service, name, duration_ms, model_calls, tool_calls, cost_usd,
+                outcome
             FROM spanledger.runs
             WHERE $__timeFilter(start) AND {TENANT} AND {SERVICE}
             ORDER BY start DESC
@@ -106,11 +111,12 @@ ACTIVITY = Dashboard(
             "Busiest cases",
             "Cases by number of events, with what they cost.",
             f"""
-            SELECT case_id, count() AS events, countIf(event_type = 'model_call') AS model_calls,
-                countIf(event_type = 'human_review') AS reviews, sum(cost_usd) AS cost_usd, max(time) AS last_event
+            SELECT tenant, case_id, count() AS events, countIf(event_type = 'model_call') AS model_calls,
+                countIf(event_type = 'human_review') AS reviews,
+                sumIf(events.cost_usd, event_type IN ('model_call', 'embedding')) AS cost_usd, max(time) AS last_event
             FROM spanledger.events
             WHERE case_id != '' AND {IN_VIEW}
-            GROUP BY case_id
+            GROUP BY tenant, case_id
             ORDER BY events DESC
             LIMIT 50
             """,
@@ -140,9 +146,9 @@ COST = Dashboard(
         ),
         _count(
             "Cost per case",
-            "Known cost divided by the cases that caused it.",
-            f"SELECT sum(cost_usd) / nullIf(uniqExactIf(case_id, case_id != ''), 0) AS cost "
-            f"FROM spanledger.costs WHERE case_id != '' AND {IN_VIEW}",
+            "Known cost divided by the cases that caused it; cases of unknown cost are left out.",
+            f"SELECT sum(cost_usd) / nullIf(uniqExact(tenant, case_id), 0) AS cost "
+            f"FROM spanledger.costs WHERE case_id != '' AND cost_usd IS NOT NULL AND {IN_VIEW}",
             unit="currencyUSD",
         ),
         _count(
@@ -194,11 +200,11 @@ COST = Dashboard(
             "Cache efficiency by model",
             "Share of input tokens read from cache per interval. A drop after a prompt change is money lost.",
             f"""
-            SELECT $__timeInterval(time) AS time, model,
+            SELECT $__timeInterval(time) AS time, {ANSWERED_OR_ASKED} AS answered,
                 sum(cache_read_tokens) / nullIf(sum(input_tokens), 0) AS share
             FROM spanledger.costs
             WHERE {IN_VIEW}
-            GROUP BY time, model
+            GROUP BY time, answered
             ORDER BY time
             """,
             unit="percentunit",
@@ -223,11 +229,11 @@ COST = Dashboard(
             "Most expensive cases",
             "Known cost by business case; the case opens in the console.",
             f"""
-            SELECT case_id, sum(cost_usd) AS cost, count() AS calls, countIf(cost_usd IS NULL) AS without_price,
+            SELECT tenant, case_id, sum(cost_usd) AS cost, count() AS calls, countIf(cost_usd IS NULL) AS without_price,
                 sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens
             FROM spanledger.costs
             WHERE case_id != '' AND {IN_VIEW}
-            GROUP BY case_id
+            GROUP BY tenant, case_id
             ORDER BY cost DESC
             LIMIT 50
             """,
@@ -240,7 +246,8 @@ COST = Dashboard(
             "Where counts come from",
             "Calls by who counted the tokens: reported by the provider, estimated, or unknown; and by price list.",
             f"""
-            SELECT if(usage_source = '', 'reported', usage_source) AS tokens, price_source, price_version,
+            SELECT multiIf(usage_source != '', usage_source, input_tokens IS NULL AND output_tokens IS NULL, 'unknown',
+                'reported') AS tokens, price_source, price_version,
                 count() AS calls, sum(cost_usd) AS cost
             FROM spanledger.costs
             WHERE {IN_VIEW}
@@ -315,7 +322,7 @@ LATENCY = Dashboard(
             "Slowest steps",
             "The steps that took longest, people's time included.",
             f"""
-            SELECT time, event_type, name, latency_ms, outcome, model, tool_name, case_id, trace_id
+            SELECT time, event_type, name, latency_ms, outcome, model, tool_name, tenant, case_id, trace_id
             FROM spanledger.events
             WHERE latency_ms IS NOT NULL AND {IN_VIEW}
             ORDER BY latency_ms DESC
@@ -330,7 +337,7 @@ LATENCY = Dashboard(
             "Latest errors",
             "Errors, cancelled calls, and calls that began and never ended.",
             f"""
-            SELECT time, outcome, error_type, event_type, name, model, tool_name, case_id, trace_id
+            SELECT time, outcome, error_type, event_type, name, model, tool_name, tenant, case_id, trace_id
             FROM spanledger.errors
             WHERE {IN_VIEW}
             ORDER BY time DESC
@@ -376,10 +383,11 @@ TOOLS = Dashboard(
         Panel(
             "table",
             "Tools",
-            "Every tool and version ever used. A new version of a definition is a change worth a note.",
+            "Every tool and version used in the time range, with all of its use. "
+            "A new version of a definition is a change worth a note.",
             f"""
-            SELECT tool_name, tool_version, first_used, last_used, calls, error_rate, latency_p50_ms, latency_p95_ms,
-                frequent_errors
+            SELECT tenant, tool_name, tool_version, first_used, last_used, calls, error_rate, latency_p50_ms,
+                latency_p95_ms, frequent_errors
             FROM spanledger.tools
             WHERE $__timeFilter(last_used) AND {TENANT}
             ORDER BY calls DESC
@@ -402,10 +410,10 @@ TOOLS = Dashboard(
         Panel(
             "table",
             "Retrieval indexes",
-            "Every index and version used, and how often it found nothing.",
+            "Every index and version used in the time range, and how often it found nothing.",
             f"""
-            SELECT retrieval_index, retrieval_version, first_used, last_used, lookups, without_result, errors, cases,
-                latency_p95_ms
+            SELECT tenant, retrieval_index, retrieval_version, first_used, last_used, lookups, without_result, errors,
+                cases, latency_p95_ms
             FROM spanledger.retrievals
             WHERE $__timeFilter(last_used) AND {TENANT}
             ORDER BY lookups DESC
@@ -422,15 +430,15 @@ REVIEW = Dashboard(
     [
         _count(
             "Open",
-            "What waits for a person: escalations, unsure decisions, default branches, drafts handed on.",
-            f"SELECT count() AS open FROM spanledger.review_queue WHERE {BY_TENANT}",
+            "What waits for a person now, since whenever: escalations, unsure decisions, default branches, "
+            "drafts handed on.",
+            f"SELECT count() AS open FROM spanledger.review_queue WHERE {TENANT}",
             warn_above=1,
         ),
         _count(
             "Overdue",
-            "What has waited for more than 24 hours.",
-            "SELECT count() AS overdue FROM spanledger.review_queue "
-            f"WHERE time < now() - INTERVAL 24 HOUR AND {BY_TENANT}",
+            "What waits beyond the time that somebody said, or for more than 24 hours where nobody did.",
+            f"SELECT count() AS overdue FROM spanledger.review_queue WHERE {OVERDUE} AND {TENANT}",
             alarm_above=1,
         ),
         _count(
@@ -450,7 +458,8 @@ REVIEW = Dashboard(
         _count(
             "Self-reviews",
             "Approvals by the author of the draft: four eyes were not at work.",
-            f"SELECT countIf(is_self_review) AS reviews FROM spanledger.reviews WHERE {BY_TENANT}",
+            f"SELECT countIf(is_self_review AND action IN ('approve', 'edit')) AS reviews "
+            f"FROM spanledger.reviews WHERE {BY_TENANT}",
             alarm_above=1,
         ),
         _count(
@@ -479,7 +488,8 @@ REVIEW = Dashboard(
             f"""
             SELECT reviewer, reviewer_role, count() AS reviews,
                 countIf(action IN ('edit', 'reject')) / count() AS overrides,
-                quantile(0.5)(seconds_spent) AS median_seconds, countIf(is_self_review) AS self_reviews
+                quantile(0.5)(seconds_spent) AS median_seconds,
+                countIf(is_self_review AND action IN ('approve', 'edit')) AS self_reviews
             FROM spanledger.reviews
             WHERE {BY_TENANT}
             GROUP BY reviewer, reviewer_role
@@ -492,7 +502,7 @@ REVIEW = Dashboard(
             "Edited drafts",
             "What people changed in what the AI wrote: the most valuable feedback there is.",
             f"""
-            SELECT time, case_id, reviewer, action, characters_inserted, characters_deleted, reasoning, diff,
+            SELECT time, tenant, case_id, reviewer, action, characters_inserted, characters_deleted, reasoning, diff,
                 subject_event_id
             FROM spanledger.reviews
             WHERE action IN ('edit', 'reject') AND {BY_TENANT}
@@ -506,11 +516,11 @@ REVIEW = Dashboard(
         Panel(
             "table",
             "Waiting",
-            "The review queue, oldest first.",
+            "The review queue, oldest first, whatever the time range.",
             f"""
-            SELECT time, case_id, why, name, event_id, due, severity, dateDiff('hour', time, now64(9)) AS hours
+            SELECT time, tenant, case_id, why, name, event_id, due, severity, dateDiff('hour', time, now64(9)) AS hours
             FROM spanledger.review_queue
-            WHERE {BY_TENANT}
+            WHERE {TENANT}
             ORDER BY time
             LIMIT 100
             """,
@@ -540,7 +550,8 @@ INTEGRITY = Dashboard(
         _count(
             "Last checkpoint",
             "Age of the newest signed checkpoint.",
-            "SELECT dateDiff('second', max(created_at), now64(6)) AS age FROM spanledger.checkpoints",
+            "SELECT if(count() = 0, NULL, dateDiff('second', max(created_at), now64(6))) AS age "
+            "FROM spanledger.checkpoints",
             unit="s",
             warn_above=300,
             alarm_above=3600,
@@ -548,7 +559,8 @@ INTEGRITY = Dashboard(
         _count(
             "Last anchor",
             "Age of the newest anchored checkpoint.",
-            "SELECT dateDiff('second', max(created_at), now64(6)) AS age FROM spanledger.anchors",
+            "SELECT if(count() = 0, NULL, dateDiff('second', max(created_at), now64(6))) AS age "
+            "FROM spanledger.anchors",
             unit="s",
             warn_above=300,
             alarm_above=3600,
@@ -620,12 +632,13 @@ INTEGRITY = Dashboard(
         Panel(
             "table",
             "Chains",
-            "Every writer's chain: gaps, copies, forks, and how far it is sealed and anchored.",
+            "Every writer's chain in the time range, and every one with a gap or a fork: copies, how far it is sealed "
+            "and anchored.",
             f"""
-            SELECT chain, service, first_time, last_time, closed, stored_rows, missing, copies, equivocations,
+            SELECT chain, tenant, service, first_time, last_time, closed, stored_rows, missing, copies, equivocations,
                 lost_events, sealed_rows, anchored_rows, unsealed_rows
             FROM spanledger.integrity
-            WHERE $__timeFilter(last_time) AND {TENANT}
+            WHERE ($__timeFilter(last_time) OR missing + equivocations > 0) AND {TENANT}
             ORDER BY missing + equivocations DESC, last_time DESC
             LIMIT 200
             """,
@@ -656,12 +669,13 @@ MODELS = Dashboard(
         Panel(
             "timeseries",
             "Calls by model",
-            "Model calls per interval by the model that answered: when did which model take over?",
+            "Model calls per interval by the model that answered, or was asked for when none did: "
+            "when did which model take over?",
             f"""
-            SELECT $__timeInterval(time) AS time, model, count() AS calls
+            SELECT $__timeInterval(time) AS time, {ANSWERED_OR_ASKED} AS answered, count() AS calls
             FROM spanledger.events
             WHERE event_type = 'model_call' AND {IN_VIEW}
-            GROUP BY time, model
+            GROUP BY time, answered
             ORDER BY time
             """,
         ),
@@ -681,9 +695,9 @@ MODELS = Dashboard(
         Panel(
             "table",
             "Models",
-            "The inventory: every model that answered, under which names it was asked for, first and last use.",
+            "The inventory: every model used in the time range, the names it was asked for by, first and last use.",
             f"""
-            SELECT provider, model, requested_as, first_used, last_used, calls, errors, incomplete, cost_usd,
+            SELECT tenant, provider, model, requested_as, first_used, last_used, calls, errors, incomplete, cost_usd,
                 calls_without_cost, latency_p50_ms, latency_p95_ms
             FROM spanledger.models
             WHERE $__timeFilter(last_used) AND {TENANT}
@@ -695,10 +709,10 @@ MODELS = Dashboard(
         Panel(
             "table",
             "Prompts",
-            "Every prompt in use, by name and version where it is registered and by digest where it is not.",
+            "Every prompt used in the time range, by name and version where it is registered, by digest where not.",
             f"""
-            SELECT prompt_name, prompt_version, substring(prompt_hash, 1, 12) AS digest, first_used, last_used, calls,
-                errors, cases, models, cost_usd
+            SELECT tenant, prompt_name, prompt_version, substring(prompt_hash, 1, 12) AS digest, first_used, last_used,
+                calls, errors, cases, models, cost_usd
             FROM spanledger.prompts
             WHERE $__timeFilter(last_used) AND {TENANT}
             ORDER BY calls DESC

@@ -30,7 +30,7 @@ from spanledger_exporter.store.connection import Store, open_store
 
 mpl.use("Agg")
 
-UNITS = {"currencyUSD": "${:,.4f}", "percentunit": "{:.1%}", "ms": "{:,.0f} ms", "s": "{:,.0f} s", "short": "{:,g}"}
+UNITS = {"currencyUSD": "${:,.4f}", "percentunit": "{:.1%}", "ms": "{:,.0f} ms", "s": "{:,.0f} s", "short": "{:,.10g}"}
 BACKGROUND, FOREGROUND = "#181b1f", "#ccccdc"
 ROW_INCHES, COLUMN_INCHES = 0.42, 0.72
 TABLE_ROWS, TABLE_COLUMNS, CELL_CHARACTERS = 7, 9, 24

@@ -60,6 +60,8 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
 def print_records(records: Sequence[Record], options: OutputOptions, *, columns: Sequence[str]) -> None:
     """Print a listing; a table shows `columns`, the other formats show every key."""
     if options.is_for_people:
+        if len({record.get("tenant") for record in records}) > 1 and "tenant" not in columns:
+            columns = ("tenant", *columns)  # lines of several tenants look alike: a model, or a case, of each
         print_text(format_table(records, columns, utc=options.utc), options)
         return
     with output_file(options) as out:

@@ -83,6 +83,7 @@ def listing(event: Event) -> dict[str, object]:
     """Return one line of a table of events."""
     return {
         "time": event.start,
+        "tenant": event.text("tenant"),
         "event_type": event.event_type,
         "name": event.text("name"),
         "case": event.text("context", "case_id"),

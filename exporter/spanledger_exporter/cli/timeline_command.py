@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         contents = load_contents(store, events, tenant=tenant, unshipped=unshipped) if wants_content else None
     if not events:
         say(f"spanledger: nothing is recorded about {arguments.case or arguments.trace}")
+    if len(tenants := {event.text("tenant") for event in events}) > 1:
+        say(f"spanledger: events of tenants {', '.join(sorted(tenants))} are shown; --tenant shows those of one")
     if options.is_for_people:
         _print_waterfall(arguments, events, contents, options)
     else:

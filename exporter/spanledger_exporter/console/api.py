@@ -8,6 +8,7 @@
 
 Rules
 - The reviewer is whoever the token belongs to; `reviewer` in the body is taken only on an open loopback console.
+- `?tenant=…` narrows what somebody sees who sees every tenant; somebody of one tenant sees that one, whatever it says.
 - `?reason=…` says why somebody looks; it stands in the access row.
 - A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where.
 - A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
@@ -125,7 +126,11 @@ class Api:
         person, page = person_of(request), page_number(request.query_params)
         if unknown := sorted(request.query_params.keys() - ASKABLE):  # left out in silence it would find everything
             raise UsageError(f"expected parameters out of {', '.join(sorted(ASKABLE))}, got {', '.join(unknown)}")
-        asked = {key: value for key, value in request.query_params.items() if value and key not in {"page", "reason"}}
+        asked = {
+            key: value
+            for key, value in request.query_params.items()
+            if value and key not in {"page", "reason", "tenant"}
+        }
         criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 
         def find() -> list[dict[str, Any]]:

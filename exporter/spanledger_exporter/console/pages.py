@@ -72,6 +72,7 @@ class Console:
         asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
         page = page_number(asked)
         asked.pop("page", None)
+        asked.pop("tenant", None)
         reason = asked.pop("reason", "")
         person = person_of(request)
         criteria = criteria_of(asked, tenant=person.tenant, page=page)
@@ -83,7 +84,13 @@ class Console:
         events = await asyncio.to_thread(find)
         is_full = len(events) > PAGE_SIZE
         return self.pages.render(
-            request, "search.html", events=events[:PAGE_SIZE], asked=asked, page=page, has_more=is_full
+            *(request, "search.html"),
+            events=events[:PAGE_SIZE],
+            asked=asked,
+            page=page,
+            has_more=is_full,
+            tenant=person.tenant,
+            with_tenants=len({event.text("tenant") for event in events}) > 1,
         )
 
     async def case(self, request: Request) -> Response:
@@ -123,6 +130,8 @@ class Console:
             warning=warning,
             contents=contents,
             first_seen=_first_seen(shown),
+            tenants=sorted({event.text("tenant") for event in shown}),
+            tenant=person.tenant,
             depths=depths(shown),
             bars=_bars(shown),
             summary=summary(events, utc=True) if events else "",
@@ -180,7 +189,15 @@ class Console:
 
         items = await asyncio.to_thread(find)
         has_more = len(items) > PAGE_SIZE
-        return self.pages.render(request, "queue.html", items=items[:PAGE_SIZE], page=page, has_more=has_more)
+        with_tenants = len({item["tenant"] for item in items}) > 1
+        return self.pages.render(
+            *(request, "queue.html"),
+            items=items[:PAGE_SIZE],
+            page=page,
+            has_more=has_more,
+            tenant=person.tenant,
+            with_tenants=with_tenants,
+        )
 
     async def review(self, request: Request) -> Response:
         """Show the form for a review, or record what was filled in."""
@@ -334,9 +351,12 @@ class Console:
 
 
 def person_of(request: Request) -> Person:
-    """Return who asks; the guard lets nobody else through."""
+    """Return who asks; the guard lets nobody else through.
+
+    Somebody who sees every tenant may look at one, `?tenant=…`: that tenant's access log then shows it.
+    """
     person: Person = request.state.person
-    return person
+    return person if person.tenant else Person(person.name, request.query_params.get("tenant", "").strip())
 
 
 def case_of(request: Request) -> str:
@@ -353,7 +373,7 @@ def why(request: Request) -> str:
 
 
 ASKABLE: Final = frozenset(
-    {"since", "until", "type", "model", "actor", "reviewer", "case", "outcome", "text", "page", "reason"}
+    {"since", "until", "type", "model", "actor", "reviewer", "case", "outcome", "text", "page", "reason", "tenant"}
 )
 """What a search may be asked for, in an address."""
 

@@ -181,6 +181,25 @@ def test_a_bundle_of_a_case_that_two_tenants_have_holds_the_persons_own_rows_onl
     assert (tenants("maria"), tenants("otto")) == ({"default", "other"}, {"other"})
 
 
+def test_cases_of_one_name_can_be_seen_apart(guarded: Served) -> None:
+    """Whoever sees every tenant is told that there are two, and may look at one; whoever sees one sees that one."""
+    everything, own = f"Bearer {TOKENS['maria']}", f"Bearer {TOKENS['otto']}"
+    both = guarded.ask("/case/CASE-4", Authorization=everything).text
+    assert "2 tenants have events here" in both
+    assert 'href="/case/CASE-4?tenant=other"' in both
+    one = guarded.ask("/case/CASE-4?tenant=other", Authorization=everything).text
+    assert "tenants have events here" not in one
+    assert "/case/CASE-4/rows.csv?tenant=other" in one
+    for place in ("/api/cases/CASE-4?", "/api/events?case=CASE-4&", "/api/queue?"):
+        for asked, who, seen in (("other", everything, {"other"}), ("default", own, {"other"})):
+            found = json.loads(guarded.ask(f"{place}tenant={asked}", Authorization=who).body)
+            assert {event["tenant"] for event in found} == seen
+    assert 'class="hint">other</span>' in guarded.ask("/queue", Authorization=everything).text
+    query = "SELECT DISTINCT tenant FROM events WHERE event_type = 'access' AND actor_id = 'maria'"
+    rows = json.loads(command(guarded.directory, "sql", query, "--json").stdout)
+    assert {"tenant": "other"} in rows, "its own access log shows that somebody looked"
+
+
 def test_a_bundle_leaves_one_access_row_by_who_asked_and_why(guarded: Served) -> None:
     """And none by whoever runs the console."""
     why = "request of the regulator"

@@ -91,7 +91,7 @@ def test_7_what_reviewers_change(store: Store) -> None:
     (edit,) = answer(store, 7)
     assert "+Block the address for 24 hours." in edit["diff"]
     rates = {row["reviewer"]: row["override_rate"] for row in answer(store, 7, 1)}
-    assert rates == {"maria.keller": 0.75, "triage-agent": 0.0}
+    assert rates == {"maria.keller": 0.5, "triage-agent": 0.0}, "handing on is no override"
 
 
 def test_8_default_branches(store: Store) -> None:

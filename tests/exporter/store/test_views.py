@@ -99,6 +99,17 @@ def test_an_equivocation_is_not_folded_away(store: Store, ledger: Ledger) -> Non
         store.command("ALTER TABLE rows DELETE WHERE row_hash = repeat('f', 32) SETTINGS mutations_sync = 2")
 
 
+def test_a_trace_over_two_tenants_is_a_run_of_each(store: Store) -> None:
+    """Nobody's calls are counted as another's."""
+    for tenant, usd in (("left", "1"), ("right", "2")):
+        ledger = Ledger(tenant=tenant)
+        call = {"event_type": "model_call", "outcome": "success", "cost": {"usd": usd}}
+        ledger.open_chain().append(call | {"trace_id": "f" * 32, "span_id": tenant[0] * 16})
+        ledger.write(store)
+    runs = "SELECT tenant, model_calls, cost_usd FROM runs WHERE trace_id = repeat('f', 32) ORDER BY tenant"
+    assert store.query(runs) == [("left", 1, 1), ("right", 1, 2)]
+
+
 def test_an_unknown_price_is_null_and_never_zero(store: Store) -> None:
     """Sums leave unknown prices out and say how many calls they left out."""
     assert store.query("SELECT cost_usd, calls_without_cost FROM runs WHERE case_id = 'CASE-4'") == [(None, 2)]

@@ -1,7 +1,7 @@
--- One row per trace: what ran, how long, how many calls, tokens, dollars, and how it ended.
+-- One row per trace and tenant: what ran, how long, how many calls, tokens, dollars, and how it ended.
 -- Tokens and cost come from model calls and embeddings only, so that an agent's own total is not counted twice.
 SELECT
-    any(tenant) AS tenant, -- LowCardinality(String): whose run it is
+    tenant, -- LowCardinality(String): whose run it is
     trace_id, -- String: OpenTelemetry trace, lower-case hex
     anyIf(case_id, case_id != '') AS case_id, -- String: business case of the run
     any(service) AS service, -- LowCardinality(String): service that ran it
@@ -28,4 +28,4 @@ SELECT
         'success') AS outcome -- LowCardinality(String): incomplete if anything was cut off, else how the outermost spans ended
 FROM {database}.events AS e
 WHERE trace_id != ''
-GROUP BY trace_id
+GROUP BY tenant, trace_id
