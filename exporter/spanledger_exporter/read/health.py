@@ -144,9 +144,14 @@ def _directory(settings: Settings) -> Check:
         )
     usage = os.statvfs(place)
     free = usage.f_bavail * usage.f_frsize
-    status: Status = "ok" if free > 1 << 30 else "problem"
-    advice = "" if status == "ok" else "make room: recording stops when the disk is full"
-    return Check("directory", status, f"{place}, {free / 1e9:,.1f} GB free", advice, {"free_bytes": free})
+    found, figures = f"{place}, {free / 1e9:,.1f} GB free", {"free_bytes": free}
+    if free <= 1 << 30:
+        return Check("directory", "problem", found, "make room: recording stops when the disk is full", figures)
+    store = settings.store_directory
+    if settings.is_embedded and store.is_dir() and store.stat().st_mode & 0o007:
+        found += f"; every user of this machine may read {store}"
+        return Check("directory", "attention", found, f"chmod o= {store}", figures)
+    return Check("directory", "ok", found, figures=figures)
 
 
 def _absent_directory(place: Path) -> Check:

@@ -431,7 +431,8 @@ def _attach(directory: Path) -> Store:
 
 
 def _embedded_client(directory: Path, **settings: str | int) -> Client:
-    directory.mkdir(parents=True, exist_ok=True)
+    # The engine makes its files readable for everybody, and what people said to a model is in them.
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return _client(
         interface="chdb",
         path=str(directory),

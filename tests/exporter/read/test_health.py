@@ -1,4 +1,4 @@
-"""What `doctor` finds about keys and anchors: what stops the next seal is said before it is needed."""
+"""What `doctor` finds about the store, keys and anchors: what stops the next seal is said before it is needed."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def test_a_key_that_others_may_read_stops_the_sealer_and_is_a_problem(base: Path
     assert (check.status, "chmod 600" in check.found) == ("problem", True)
     key.unlink()
     assert found(store.directory, "keys").status == "attention"
+
+
+def test_a_store_that_everybody_may_read_is_named(base: Path, tmp_path: Path) -> None:
+    """Ours is not; one that was made by an earlier version or by hand may be."""
+    store = AttackedStore.copy(base, tmp_path / "copy")
+    place = settings_of(store.directory).store_directory
+    assert place.stat().st_mode & 0o077 == 0
+    assert found(store.directory, "directory").status == "ok"
+    place.chmod(0o755)
+    check = found(store.directory, "directory")
+    assert (check.status, check.advice) == ("attention", f"chmod o= {place}")
 
 
 def test_a_damaged_trust_root_is_a_problem(base: Path, tmp_path: Path) -> None:
