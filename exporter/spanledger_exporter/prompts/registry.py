@@ -139,6 +139,8 @@ def _texts(request: InvocationRequest) -> Iterator[str]:
     yield from _text_parts(request.system_instructions)
     first_user: list[str] = []
     for message in request.input_messages:
+        if not isinstance(message, Mapping):  # whatever an instrumentation made of it
+            continue
         role = message.get("role")
         if role in ("system", "developer"):
             yield from _text_parts(message.get("parts"))
@@ -148,7 +150,7 @@ def _texts(request: InvocationRequest) -> Iterator[str]:
 
 
 def _text_parts(parts: Any) -> Iterator[str]:
-    for part in parts or ():
+    for part in parts if isinstance(parts, (list, tuple)) else ():
         if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("content"), str):
             yield part["content"]
 

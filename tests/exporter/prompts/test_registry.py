@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,17 @@ def test_an_unknown_prompt_says_so_once_any_is_registered(tmp_path: Path) -> Non
     save_prompts(tmp_path / "prompts.json", [TRIAGE])
     matcher = PromptMatcher(tmp_path / "prompts.json")
     assert matcher.attributes_of(request("Something new.")) == {"spanledger.prompt.match": "unmatched"}
+
+
+@pytest.mark.parametrize(
+    "odd", ["hello", 5, None, {"role": "user", "parts": 5}, {"role": ["user"], "parts": [{}]}, [[]]]
+)
+def test_messages_that_are_none_match_nothing(tmp_path: Path, odd: object) -> None:
+    """Other instrumentations write what they like, and a row must not lose its form for it."""
+    save_prompts(tmp_path / "prompts.json", [TRIAGE])
+    asked = InvocationRequest("chat", system_instructions=[odd], input_messages=[odd])
+    matcher = PromptMatcher(tmp_path / "prompts.json")
+    assert matcher.attributes_of(asked) == {"spanledger.prompt.match": "unmatched"}
 
 
 def test_a_registry_damaged_while_running_leaves_the_old_one_in_use(
