@@ -138,7 +138,8 @@ def _preference(entry: _Entry) -> tuple[int, Any]:
 def _texts(request: InvocationRequest) -> Iterator[str]:
     yield from _text_parts(request.system_instructions)
     first_user: list[str] = []
-    for message in request.input_messages:
+    messages: Sequence[Any] = request.input_messages
+    for message in messages:
         if not isinstance(message, Mapping):  # whatever an instrumentation made of it
             continue
         role = message.get("role")

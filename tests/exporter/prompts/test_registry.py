@@ -132,7 +132,7 @@ def test_an_unknown_prompt_says_so_once_any_is_registered(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "odd", ["hello", 5, None, {"role": "user", "parts": 5}, {"role": ["user"], "parts": [{}]}, [[]]]
 )
-def test_messages_that_are_none_match_nothing(tmp_path: Path, odd: object) -> None:
+def test_messages_that_are_none_match_nothing(tmp_path: Path, odd: Any) -> None:
     """Other instrumentations write what they like, and a row must not lose its form for it."""
     save_prompts(tmp_path / "prompts.json", [TRIAGE])
     asked = InvocationRequest("chat", system_instructions=[odd], input_messages=[odd])
