@@ -5,7 +5,7 @@ Each command is a module `spanledger_exporter.cli.<name>_command` with two funct
 Only the named command's module is imported, so that `spanledger --help` stays fast.
 Data goes to stdout, talk to stderr. Exit status: 0 done · 1-3 the command's own verdict · 64 wrong usage ·
 69 the store or a service is unavailable, or a file cannot be read or written · 70 a mistake of ours · 78 wrong
-configuration. Neither wrong usage nor a mistake ever looks like a verdict.
+configuration · 130 Ctrl-C · 143 SIGTERM. Neither wrong usage nor a mistake ever looks like a verdict.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import NoReturn
 
+from spanledger_exporter.cli.termination import ended_by_signals
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError, UsageError
 
 EXIT_USAGE = 64
@@ -132,7 +133,8 @@ def _unknown(name: str) -> str:
 
 def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
     try:
-        return run(arguments)
+        with ended_by_signals():
+            return run(arguments)
     except UsageError as error:
         return _say(error, EXIT_USAGE)
     except ConfigurationError as error:

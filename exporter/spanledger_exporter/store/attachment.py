@@ -11,8 +11,6 @@ new parts every second, table by table (`BESIDE_OWNER_STALE_S`). The owner keeps
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +18,7 @@ from typing import Protocol
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.store.address import DEFAULT_DATABASE
 from spanledger_exporter.store.links import definitions_directory
+from spanledger_exporter.store.scratch import Scratch
 
 REFRESH_S = 1
 BESIDE_OWNER_STALE_S = 2.0
@@ -62,19 +61,24 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A scratch engine directory, and the store directory whose tables go in."""
+    """A scratch directory for an engine, and the store directory whose tables go in."""
 
     directory: Path
-    scratch: Path
+    scratch: Scratch
 
     @classmethod
     def of(cls, directory: Path) -> Attachment:
-        """Prepare to read the store in `directory`."""
-        return cls(directory, Path(tempfile.mkdtemp(prefix="spanledger-reader-")))
+        """Prepare to read the store in `directory`. Raises StoreError when there is no room for a scratch directory."""
+        try:
+            return cls(directory, Scratch.make())
+        except OSError as error:
+            raise StoreError(
+                f"expected a temporary directory for reading beside the store's owner, got: {error}: check TMPDIR"
+            ) from error
 
     def close(self) -> None:
         """Remove the scratch directory."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.remove()
 
     def attach(self, store: ScratchEngine) -> None:
         """Create every table and view of the directory in `store`, the scratch engine."""

@@ -415,7 +415,7 @@ def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool)
 def _attach(directory: Path) -> Store:
     attachment = Attachment.of(directory)
     store = Store(
-        lambda: _embedded_client(attachment.scratch, **_READ_HERE),
+        lambda: _embedded_client(attachment.scratch.engine, **_READ_HERE),
         database=DEFAULT_DATABASE,
         name=f"chdb://{directory} (read-only attachment)",
         is_embedded=True,

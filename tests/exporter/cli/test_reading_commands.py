@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from hashlib import sha256
@@ -288,6 +290,36 @@ def test_reading_works_while_another_process_owns_the_store(run: Run, directory:
     try:
         assert owner.stdout.readline() == "owning\n"
         assert len(run("timeline", "--case", "CASE-1", "--json").json()) == 8
+    finally:
+        owner.communicate("done\n", timeout=20)
+
+
+def test_a_reader_that_is_told_to_end_in_a_long_query_leaves_nothing_for_long(run: Run, directory: Path) -> None:
+    """It ends within seconds, and what it could not remove the next reader beside the owner does."""
+    temporary = directory / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    query = "SELECT sum(sipHash64(a.seq, b.seq, c.seq, d.seq, e.seq, f.seq)) FROM rows a, rows b, rows c, rows d, "
+    query += "rows e, rows f, rows g, rows h"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        cwd=directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert owner.stdin is not None
+    assert owner.stdout is not None
+    try:
+        assert owner.stdout.readline() == "owning\n"
+        command = [sys.executable, "-m", "spanledger_exporter", "sql"]
+        reader = subprocess.Popen([*command, query], cwd=directory, env=environment)
+        while not list(temporary.iterdir()):
+            assert reader.poll() is None
+        reader.terminate()
+        assert reader.wait(60) in {-signal.SIGTERM, 128 + signal.SIGTERM}
+        subprocess.run([*command, "SELECT 1"], cwd=directory, env=environment, check=True, capture_output=True)
+        assert list(temporary.glob("spanledger-*")) == []
     finally:
         owner.communicate("done\n", timeout=20)
 
