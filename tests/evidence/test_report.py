@@ -121,3 +121,48 @@ def test_a_span_of_an_absurd_time_is_no_crash() -> None:
         {"event_type": "span", "time": {"start": "9" * 30, "end": "9" * 19}, "outcome": "success"}
     )
     assert page_of(ledger).count("<article") == 2
+
+
+def test_a_text_that_was_withheld_is_never_what_stands_above() -> None:
+    """Another tenant recorded the same words: they stand where they were, and each article says whose it is."""
+    ledger = Ledger(tenant="acme")
+    chain = ledger.open_chain()
+    question = ledger.text("Is this host compromised?")
+    withheld = {**part(question, role="user"), "class": "withheld"}
+    chain.append({"event_type": "model_call", "input": [withheld], "outcome": "success"})
+    rows = list(map(row_tuple, ledger.rows))
+    other = Ledger(tenant="globex", now_ns=ledger.now_ns)
+    other.open_chain().append({"event_type": "model_call", "input": [part(question, role="user")]})
+    page = page_of(ledger, rows=rows + list(map(row_tuple, other.rows)))
+    assert (page.count("withheld: only its reference"), page.count("shown above")) == (1, 0)
+    assert page.count("<pre>Is this host compromised?</pre>") == 1
+    assert "2 IN ONE BUNDLE: acme, globex" in page
+    assert page.count("<dt>Tenant</dt><dd>acme</dd>") == 2
+    assert "<dt>Tenant</dt>" not in page_of(ledger)
+
+
+def test_the_head_sums_up_what_happened_and_what_it_cost() -> None:
+    """A reader sees at once how much there is, and that an unknown price is no price of nothing."""
+    ledger = Ledger()
+    chain = ledger.open_chain()
+    for cost in ({"usd": "0.0125"}, {"usd": "0.003"}, {}, {"usd": "NaN"}):
+        chain.append({"event_type": "model_call", "outcome": "success", **({"cost": cost} if cost else {})})
+    chain.append({"event_type": "human_review", "name": "human_review", "review": {"action": "approve"}})
+    page = page_of(ledger)
+    assert "4 × model call, 1 × human review, for 0.0155 USD (2 of 4 model calls at an unknown price)" in page
+    empty = Ledger()
+    empty.open_chain()
+    assert "nothing but the recording itself" in page_of(empty)
+
+
+def test_times_name_their_zone_and_recorded_text_cannot_turn_the_page_around() -> None:
+    """A case id with a direction override read backwards, in the heading of the evidence."""
+    ledger = Ledger()
+    context = {"case_id": "\u202elive"}
+    ledger.open_chain().append({"event_type": "decision", "name": "decision refund?", "context": context})
+    page = page_of(ledger)
+    assert "\u202e" not in page
+    assert "<dd>\\u202elive</dd>" in page
+    assert "<dt>Made</dt><dd>2026-11-21 20:00:00 UTC</dd>" in page
+    assert re.search(r"<time>[0-9: .-]{23} UTC</time> <b>decision</b> refund\?", page)
+    assert not re.search(r"\d\dZ", page)

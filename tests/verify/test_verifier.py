@@ -51,6 +51,31 @@ def test_a_truncated_tail_is_missing_from_the_sealed_segments(ledger: SealedLedg
     }
 
 
+def test_a_log_that_was_cut_is_not_mended_by_sealing() -> None:
+    """It said "run `spanledger seal`" of rows that were sealed, and that nothing was anchored, which anchors deny."""
+    ledger = SealedLedger.tell(seals=1)
+    ledger.log_.clear()
+    verdict = ledger.verdict()
+    said = " | ".join(reasons(verdict))
+    assert "spanledger seal" not in said
+    assert "no checkpoint is over the log that is left" in said
+    assert "stored, and sealed by nothing that is left of the log" in said
+
+
+def test_checkpoints_that_are_gone_were_signed_once() -> None:
+    """What anchors hold shows that something was signed; a ledger that nobody sealed has nothing yet."""
+    ledger = SealedLedger.tell(seals=1)
+    ledger.checkpoints_.clear()
+    assert "no signed checkpoint is left in the store" in reasons(ledger.verdict())
+    fresh = SealedLedger.tell(seals=0)
+    press = Ledger()
+    press.open_chain()
+    fresh.take(press)
+    said = reasons(fresh.verdict(trust=Trust()))
+    assert "no signed checkpoint exists yet" in said
+    assert "no checkpoint is anchored: run `spanledger seal`" in said
+
+
 def test_a_store_without_rows_is_never_ok() -> None:
     """Nothing stored and nothing anchored cannot be verified; that is not the same as clean."""
     assert SealedLedger().verdict().exit_status == 3

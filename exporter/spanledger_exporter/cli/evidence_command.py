@@ -17,6 +17,7 @@ from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import ProofError, UsageError
 from spanledger_exporter.evidence.collect import Scope
 from spanledger_exporter.evidence.create import Bundle, create_bundle
+from spanledger_exporter.evidence.report import scope_words
 from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
 from spanledger_exporter.read.when import parse_time
 from spanledger_exporter.verify import standalone
@@ -67,7 +68,7 @@ def _create(arguments: argparse.Namespace) -> int:
     with opened(arguments, "evidence", scope.as_json()) as (settings, store):
         bundle = create_bundle(store, scope, keys=_keys(settings), created_at=created_at)
     if not bundle.rows:
-        raise UsageError(f"expected rows about {scope.as_json()}, got none: nothing was written")
+        raise UsageError(f"expected rows about {scope_words(scope.as_json())}, got none: nothing was written")
     with output_file(OutputOptions("zip", arguments.output)) as out:
         out.write(bundle.data)
     _tell(bundle, arguments.output)
@@ -80,6 +81,9 @@ def _keys(settings: Settings) -> KeyRing | None:
 
 def _tell(bundle: Bundle, path: Path) -> None:
     say(f"spanledger: {bundle.rows:,} rows and {bundle.contents:,} contents in {path}")
+    if len(bundle.tenants) > 1:
+        names = ", ".join(bundle.tenants)
+        say(f"spanledger: they belong to {len(bundle.tenants)} tenants ({names}): --tenant makes a bundle of one")
     if bundle.unsealed:
         say(f"spanledger: {bundle.unsealed:,} rows are not sealed and have no proof: `spanledger seal`, then again")
     if bundle.unsigned:

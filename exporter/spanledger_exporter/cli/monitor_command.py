@@ -122,13 +122,15 @@ def _print(told: dict[str, object], *, is_json: bool) -> None:
         print(f"  {finding['check']} {finding['kind']}:{place} {finding['reason']}", file=sys.stderr)  # noqa: T201
 
 
-def _post(url: str | None, seen: Look) -> None:
+def _post(url: str | None, seen: Look) -> bool:
     if url is None:
-        return
+        return True
     try:
         post(url, describe(seen))
     except SpanledgerError as error:
         print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+        return False
+    return True
 
 
 def _stop_on_signals() -> threading.Event:

@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,8 +154,7 @@ def _prove(
 ) -> tuple[dict[Place, int], dict[str, bytes]]:
     """Return the size of the checkpoint that proves each row, and the proof files."""
     by_size = {row.size: row for row in checkpoints if row.size <= len(log)}
-    anchored = [row.size for row in receipts if row.size in by_size]
-    ends = sorted({max(anchored, default=0), max(by_size, default=0)} - {0})
+    ends = proof_ends(by_size, receipts)
     tree = Tree([row.leaf_hash for row in log])
     proofs: dict[str, bytes] = {}
     proved: dict[Place, int] = {}
@@ -168,6 +167,21 @@ def _prove(
         proved[row[0], row[1]] = size
         proofs[proof_name(row[0], row[1])] = segment.prove(row[1], log=tree, size=size, note=by_size[size].note)
     return proved, proofs
+
+
+def proof_ends(sizes: Collection[int], receipts: Iterable[ReceiptRow]) -> list[int]:
+    """Return the checkpoints that proofs may lead to, best first: where most anchors vouch, and then the newest.
+
+    An authority that was away for an hour has not seen the newest checkpoint; rows that it has vouched for keep that.
+    """
+    anchors: dict[int, set[tuple[str, str]]] = {}
+    newest: dict[tuple[str, str], int] = {}
+    for row in receipts:
+        if row.size in sizes:
+            anchors.setdefault(row.size, set()).add((row.kind, row.target))
+            newest[row.kind, row.target] = max(row.size, newest.get((row.kind, row.target), 0))
+    ends = {*newest.values(), max(sizes, default=0)} - {0}
+    return sorted(ends, key=lambda size: (len(anchors.get(size, ())), size), reverse=True)
 
 
 class _SegmentTrees:

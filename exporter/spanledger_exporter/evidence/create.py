@@ -31,6 +31,10 @@ Ask somebody you trust for the SHA-256, and not whoever gave you this bundle: wh
 anything. The same goes for verify.py: a forged bundle may hold a forged verifier, so take the file from the spanledger
 release that you trust (it lies there as spanledger_exporter/verify/standalone.py), or read the one in here before you
 run it: it has no more than 400 lines. It says in plain words what was proved and what was not.
+
+It takes the receipts of anchors at their word. A time stamp among them (kind rfc3161 in anchors.json) is checked with
+openssl: its receipt is base64, twice, of an answer that `openssl ts -verify -in ANSWER -data checkpoints/SIZE -CAfile
+ROOT.pem` reads, with the root certificate of the authority, which its own site has.
 """
 
 
@@ -48,6 +52,7 @@ class Bundle:
     unsealed: int
     pin: str
     unsigned: str
+    tenants: Sequence[str] = ()
 
 
 def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_at: str) -> Bundle:
@@ -86,6 +91,7 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
         unsealed=sum((row[0], row[1]) not in collected.proved for row in collected.rows),
         pin=_pin(root),
         unsigned=unsigned,
+        tenants=sorted({row[7] for row in collected.rows}),
     )
 
 

@@ -1,4 +1,4 @@
-"""The page for people in a bundle: what happened, in order, with texts and places; opens offline, prints well.
+r"""The page for people in a bundle: what happened, in order, with texts and places; opens offline, prints well.
 
 The page is not evidence. It says so, and names the hash of every row, so that a reader can find it in the verdict.
 
@@ -6,15 +6,20 @@ Rules
 - One event is one article: the row that was written before a request left is folded into the one that completes it, and
   one that nothing completed says so.
 - A text stands there once; where it was sent again, the page says so and leads to it. Nothing is left out in silence.
+- Where several tenants stand in one bundle, the head names them and each article says whose it is.
+- What would move, hide or turn other text around is shown as what it is (`\u202e`); the bytes lie under `content/`.
 - Every article says whether the bundle proves its rows, and the head how many it does not. What does not fit its own
   hash is marked ALTERED: nobody should read it for what was recorded.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -22,7 +27,7 @@ from typing import Any
 from spanledger_exporter.ledger.content import content_ref
 from spanledger_exporter.ledger.row import env_hash, row_hash
 from spanledger_exporter.read.event import Event, fold, in_causal_order, moment
-from spanledger_exporter.read.figures import format_duration
+from spanledger_exporter.read.figures import format_duration, format_visible
 from spanledger_exporter.verify.source import ContentRow, Place, ReceiptRow, RowTuple
 from spanledger_exporter.verify.standalone import NOT_PROVED
 
@@ -39,6 +44,7 @@ TERMS = {
     "Content": "a text or document; its reference is made from its very bytes",
     "Checkpoint": "a signed statement about every row up to then; it cannot be signed again over other rows unnoticed",
     "Anchor": "a place outside the database that was given a checkpoint to keep",
+    "UTC": "coordinated universal time: every time on this page, by the clock of the machine that recorded it",
     "Incomplete": "it began, and its end was never recorded: the program was stopped, or it was still running",
 }
 """What the words on the page mean, for somebody who is not an engineer."""
@@ -62,21 +68,28 @@ def render_report(rows: Sequence[RowTuple], contents: Mapping[bytes, ContentRow]
     """Return the page as HTML, without anything that a browser would have to fetch."""
     read = [Event.from_row(row[0].hex(), row[1], row[6].hex(), row[3], row[4]) for row in rows]
     events = in_causal_order(fold(read))
-    page = _Page(contents, facts, altered={(row[0].hex(), row[1], row[6].hex()) for row in rows if not _holds(row)})
+    tenants = sorted({row[7] for row in rows})
+    altered = {(row[0].hex(), row[1], row[6].hex()) for row in rows if not _holds(row)}
+    page = _Page(contents, facts, altered=altered, is_shared=len(tenants) > 1)
     style = files("spanledger_exporter.evidence").joinpath("report.css").read_text(encoding="utf-8")
     articles = (page.event(event) for event in events)
-    body = "".join([*_head(rows, events, facts), "<main>", *articles, "</main>", *_foot(facts)])
-    title = f"Evidence: {_scope(facts.scope)}"
+    body = "".join([*_head(rows, events, facts, tenants), "<main>", *articles, "</main>", *_foot(facts)])
+    title = f"Evidence: {scope_words(facts.scope)}"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_safe(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style></head><body>{body}</body></html>\n'
     )
 
 
-def _head(rows: Sequence[RowTuple], events: Sequence[Event], facts: ReportFacts) -> Iterator[str]:
-    yield f"<header><h1>Evidence: {escape(_scope(facts.scope))}</h1><dl>"
+def _head(
+    rows: Sequence[RowTuple], events: Sequence[Event], facts: ReportFacts, tenants: Sequence[str]
+) -> Iterator[str]:
+    yield f"<header><h1>Evidence: {_safe(scope_words(facts.scope))}</h1><dl>"
+    yield _pair("What happened", _summary(events))
+    if len(tenants) > 1:
+        yield _pair("Tenants", f"{len(tenants)} IN ONE BUNDLE: {', '.join(tenants)}")
     yield _pair("Log", facts.origin or "not sealed yet")
-    yield _pair("Made", facts.created_at)
+    yield _pair("Made", f"{datetime.fromisoformat(facts.created_at):%Y-%m-%d %H:%M:%S} UTC")
     writers = len({row[0] for row in rows})
     yield _pair("Rows", f"{len(rows)}, by {writers} writer{'' if writers == 1 else 's'}, in {len(events)} events")
     if events:
@@ -101,7 +114,29 @@ def _reach(rows: Sequence[RowTuple], facts: ReportFacts) -> Iterator[str]:
         yield _pair("Signature", f"NONE, so rows may have been left out: {facts.unsigned}")
 
 
-def _scope(scope: Mapping[str, Any]) -> str:
+def _summary(events: Sequence[Event]) -> str:
+    """Count what happened, and what it cost as far as prices are known."""
+    counts = Counter(event.event_type for event in events if event.event_type not in KINDS)
+    told = ", ".join(f"{count} × {(kind or 'unreadable').replace('_', ' ')}" for kind, count in counts.most_common())
+    costs = [event.text("cost", "usd") for event in events if event.event_type == "model_call"]
+    known = [amount for text in costs if (amount := _amount(text)) is not None]
+    if known:
+        told += f", for {sum(known, Decimal()):f} USD"
+    if len(known) < len(costs):
+        told += f" ({len(costs) - len(known)} of {len(costs)} model calls at an unknown price)"
+    return told or "nothing but the recording itself"
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def scope_words(scope: Mapping[str, Any]) -> str:
+    """Return a scope, as the manifest states it, for people."""
     names = {"case_id": "case", "trace_id": "trace", "tenant": "tenant", "since_ns": "since", "until_ns": "until"}
     shown = [f"{names[name]} {_time(int(value)) if name.endswith('_ns') else value}" for name, value in scope.items()]
     return ", ".join(shown) or "the whole ledger"
@@ -111,22 +146,30 @@ class _Page:
     """The articles of one page; remembers which texts it has shown."""
 
     def __init__(
-        self, contents: Mapping[bytes, ContentRow], facts: ReportFacts, *, altered: AbstractSet[tuple[str, int, str]]
+        self,
+        contents: Mapping[bytes, ContentRow],
+        facts: ReportFacts,
+        *,
+        altered: AbstractSet[tuple[str, int, str]],
+        is_shared: bool,
     ) -> None:
         self._contents = contents
         self._facts = facts
         self._altered = altered
+        self._is_shared = is_shared
         self._shown: set[str] = set()
 
     def event(self, event: Event) -> str:
         """Return the article of one event."""
         kind = event.event_type or "unreadable"
         word = KINDS.get(kind, kind.replace("_", " "))
-        name = event.text("name") or event.text("operation")
+        name = (event.text("name") or event.text("operation")).removeprefix(f"{kind} ")
+        tenant = [_pair("Tenant", event.text("tenant"))] if self._is_shared else []
         lines = [
             f'<article class="{escape(kind.partition(".")[0])}"><h2><time>{_time(event.start_ns)}</time> ',
-            f"<b>{escape(word)}</b> {escape(name if name != kind else '')}",
+            f"<b>{_safe(word)}</b> {_safe(name if name != kind else '')}",
             f' <span class="outcome {escape(event.outcome)}">{escape(event.outcome)}</span></h2><dl>',
+            *tenant,
             *(_pair(label, value) for label, value in _facts(event)),
             "</dl>",
             *self._parts(event),
@@ -169,17 +212,18 @@ class _Page:
         ref = str(item.get("ref", ""))
         is_hex = len(ref) == 64 and not set(ref) - set("0123456789abcdef")
         content = self._contents.get(bytes.fromhex(ref)) if is_hex else None
-        if ref in self._shown:
+        is_withheld = item.get("class") == "withheld"  # perhaps recorded elsewhere: that text stands there, not here
+        if ref in self._shown and not is_withheld:
             return (
-                f'<section class="{direction}"><h3>{escape(label)}</h3>'
+                f'<section class="{direction}"><h3>{_safe(label)}</h3>'
                 f'<p class=gone>the same as <a href="#c{ref}">shown above</a> (content {ref[:12]}…)</p></section>'
             )
         mark = ""
-        if content is not None:
+        if content is not None and not is_withheld:
             self._shown.add(ref)
             mark = f' id="c{ref}"'
         return (
-            f'<section class="{direction}"{mark}><h3>{escape(label)}</h3>{_shown(item, content)}'
+            f'<section class="{direction}"{mark}><h3>{_safe(label)}</h3>{_shown(item, content)}'
             f"<p class=place>content {escape(ref)}</p></section>"
         )
 
@@ -247,7 +291,7 @@ def _shown(item: Mapping[str, Any], content: ContentRow | None) -> str:
     cut = f"\n… {len(text) - MAX_TEXT:,} more characters under content/" if len(text) > MAX_TEXT else ""
     if not text:
         return f"{warning}<p class=gone>empty</p>"
-    return f"{warning}<pre>{escape(text[:MAX_TEXT])}{cut}</pre>"
+    return f"{warning}<pre>{_safe(text[:MAX_TEXT])}{cut}</pre>"
 
 
 def _foot(facts: ReportFacts) -> Iterator[str]:
@@ -261,7 +305,11 @@ def _foot(facts: ReportFacts) -> Iterator[str]:
 
 
 def _time(time_ns: int) -> str:
-    return moment(time_ns).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+    return moment(time_ns).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+def _safe(text: str) -> str:
+    return escape(format_visible(text))
 
 
 def _holds(row: RowTuple) -> bool:
@@ -272,4 +320,4 @@ def _holds(row: RowTuple) -> bool:
 
 
 def _pair(label: str, value: str) -> str:
-    return f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>"
+    return f"<div><dt>{_safe(label)}</dt><dd>{_safe(value)}</dd></div>"

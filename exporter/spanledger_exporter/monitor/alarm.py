@@ -3,8 +3,8 @@
 Rules
 - A row is written when the verdict's word changes and at the first look, never at every look: a chain of its own, role
   `monitor`, event type `heartbeat` (housekeeping: it can never make a verdict incomplete).
-- The webhook gets one JSON document when the verdict changes to anything but `verified`, and again every hour while
-  that lasts. A webhook that fails is told on stderr; it stops nothing.
+- The webhook gets one JSON document for every alarm (see `watch`), and one with the verdict `verified` when it is over.
+  A webhook that fails is told on stderr and asked again at the next round; it stops nothing.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
             *_stored(store, now_ns),
             *_lost(store, now_ns),
             *_sealed(store, now_ns),
-            _anchored(store, settings, now_ns),
+            *_guarded("anchor", lambda: [_anchored(store, settings, now_ns)]),
         ]
 
 

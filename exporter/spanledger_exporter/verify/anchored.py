@@ -164,9 +164,8 @@ def compare_with_store(
                 "anchoring", f"the receipt of {receipt.target} for size {receipt.size} names another file"
             )
         if receipt.kind == DIRECTORY and receipt.size not in held.get(receipt.target, {receipt.size}):
-            reason = (
-                f"the store has a receipt for size {receipt.size}, and {receipt.target} does not hold that checkpoint"
-            )
+            place = f"{DIRECTORY} {receipt.target}"
+            reason = f"the store has a receipt for size {receipt.size}, and {place} does not hold that checkpoint"
             findings.tampered("anchoring", reason)
 
 

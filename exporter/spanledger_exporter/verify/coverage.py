@@ -47,10 +47,12 @@ def review_coverage(
     anchored_size: int,
     breaks: Mapping[bytes, Sequence[int]],
     is_sure: bool = True,
+    is_log_whole: bool = True,
 ) -> None:
     """Count the rows by how far they got, and name the first one of each chain that is not anchored.
 
     `is_sure` is False when an anchor could not be asked, or did not convince: then sealing may not be what is missing.
+    `is_log_whole` is False when a checkpoint covers more than is left of the log: then these rows may have been sealed.
     """
     for chain, facts in chains.items():
         anchored = min(view.covered_through(chain, anchored_size), facts.last)
@@ -62,13 +64,14 @@ def review_coverage(
         tail = (env for _, env in source.tail(chain, anchored))
         if holds_events(tail, is_event_chain=has_events):
             broken_at = min((seq for seq in breaks.get(chain, ()) if seq > sealed), default=NEVER)
-            for first, last, what in _stretches(anchored, sealed, facts.last, broken_at, is_sure=is_sure):
+            stretches = _stretches(anchored, sealed, facts.last, broken_at, is_sure=is_sure, is_log_whole=is_log_whole)
+            for first, last, what in stretches:
                 places = f"row {first} is" if first == last else f"rows {first} to {last} are"
                 findings.incomplete("coverage", f"{places} {what}", chain=chain, seq=first)
 
 
 def _stretches(
-    anchored: int, sealed: int, last: int, broken_at: int, *, is_sure: bool
+    anchored: int, sealed: int, last: int, broken_at: int, *, is_sure: bool, is_log_whole: bool
 ) -> Iterator[tuple[int, int, str]]:
     """Yield first row, last row and state of what is not anchored, in order."""
     if sealed > anchored:
@@ -76,7 +79,8 @@ def _stretches(
         yield anchored + 1, sealed, f"sealed and not anchored{':' if is_sure else ','} {remedy}"
     provable = min(last, broken_at - 1)
     if provable > sealed:
-        yield sealed + 1, provable, "stored and not sealed: run `spanledger seal`"
+        remedy = "stored and not sealed: run `spanledger seal`"
+        yield sealed + 1, provable, remedy if is_log_whole else "stored, and sealed by nothing that is left of the log"
     if last > provable:
         remedy = (
             f"stored and cannot be sealed, because row {broken_at} is missing or does not hold (see above); bring it "

@@ -129,6 +129,8 @@ class _Verification:
             receipts=receipts,
             findings=findings,
         )
+        sizes = {row.size for row in rows} | {found.checkpoint.size for found in anchored}
+        is_log_whole = max(sizes, default=0) <= view.size
         chains = self._walk(view)  # step 6
         breaks = find_breaks(self.findings)
         envelopes = self._review_envelopes()  # step 7
@@ -139,11 +141,20 @@ class _Verification:
         review_claims(self.source, chains, spool.first_hashes, view if known.has_log else None, findings)
         self.progress("coverage", 0)
         if known.has_log:
-            is_sure = not findings.checks["anchoring"].kinds - {"skipped"}
             review_coverage(  # step 11
-                self.source, chains, view, findings, anchored_size=anchored_size, breaks=breaks, is_sure=is_sure
+                self.source,
+                chains,
+                view,
+                findings,
+                anchored_size=anchored_size,
+                breaks=breaks,
+                is_sure=not findings.checks["anchoring"].kinds - {"skipped"},
+                is_log_whole=is_log_whole,
             )
-        self._judge_whole(chains, anchored_size, is_signed=bool(rows))
+        self._judge_whole(chains, anchored_size, has_checkpoints=bool(sizes), is_log_whole=is_log_whole)
+        if chains and not rows:
+            once = bool(known.anchored.notes or receipts)
+            findings.skipped("authenticity", f"no signed checkpoint {'is left in the store' if once else 'exists yet'}")
         return findings.verdict()
 
     def _review_log(self) -> LogView:
@@ -186,17 +197,23 @@ class _Verification:
             findings=self.findings,
         )
 
-    def _judge_whole(self, chains: dict[bytes, ChainFacts], anchored_size: int, *, is_signed: bool) -> None:
+    def _judge_whole(
+        self, chains: dict[bytes, ChainFacts], anchored_size: int, *, has_checkpoints: bool, is_log_whole: bool
+    ) -> None:
         if not chains:
-            self.findings.unverifiable("completeness", "the ledger is empty: nothing can be proved from it")
-            self.findings.skip_rest("there is nothing to check")
+            self.findings.unverifiable("completeness", "the store has no rows: nothing can be proved from it")
+            self.findings.skip_rest("there are no rows to check")
         elif not anchored_size:
-            remedy = "no checkpoint is anchored: run `spanledger seal`"
-            if self.findings.checks["anchoring"].kinds - {"skipped"}:
-                remedy = "no checkpoint is anchored as far as could be asked and checked"
-            if not self.known.trust.log_keys:
-                remedy = "no checkpoint is anchored as far as can be told without a key to believe"
-            alone = "rows alone: nothing in this file is signed or anchored"
-            self.findings.incomplete("anchoring", remedy if self.known.has_log else alone)
-        if chains and not is_signed:
-            self.findings.skipped("authenticity", "nothing is signed yet")
+            reason = self._why_not_anchored(has_checkpoints=has_checkpoints, is_log_whole=is_log_whole)
+            self.findings.incomplete("anchoring", reason)
+
+    def _why_not_anchored(self, *, has_checkpoints: bool, is_log_whole: bool) -> str:
+        if not self.known.has_log:
+            return "rows alone: nothing in this file is signed or anchored"
+        if has_checkpoints and not self.known.trust.log_keys:
+            return "no checkpoint is anchored as far as can be told without a key to believe"
+        if not is_log_whole:
+            return "no checkpoint is over the log that is left (see completeness), so no row counts as anchored"
+        if self.findings.checks["anchoring"].kinds - {"skipped"}:
+            return "no checkpoint is anchored as far as could be asked and checked"
+        return "no checkpoint is anchored: run `spanledger seal`"

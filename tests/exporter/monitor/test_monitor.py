@@ -183,6 +183,9 @@ def sight(word: str) -> Look:
         findings.tampered("integrity", "changed")
     if word == "incomplete":
         findings.incomplete("coverage", "late")
+    if word == "tampered elsewhere":
+        findings.tampered("integrity", "changed")
+        findings.tampered("integrity", "changed too", chain=b"c" * 16)
     return Look(findings.verdict(), Measures())
 
 
@@ -193,13 +196,19 @@ class Script:
     looks: list[str]
     told: list[tuple[str, bool]]
     alarms: list[str]
+    is_deaf: bool = False
+    """Whether nobody takes an alarm."""
+
+    def hear(self, seen: Look) -> bool:
+        self.alarms.append(seen.verdict.word)
+        return not self.is_deaf
 
     def watch(self, **more: Any) -> Watch:
         """Return a watch that plays this script."""
         return Watch(
             look=lambda: sight(self.looks.pop(0)),
             tell=lambda seen, is_news: self.told.append((seen.verdict.word, is_news)),
-            alarm=lambda seen: self.alarms.append(seen.verdict.word),
+            alarm=self.hear,
             **more,
         )
 
@@ -221,9 +230,31 @@ def test_an_alarm_is_raised_once_and_again_after_an_hour() -> None:
     assert script.told == [("tampered", True), ("tampered", False), ("tampered", False)]
 
 
+def test_a_new_finding_under_the_same_verdict_is_an_alarm_and_so_is_the_end_of_it() -> None:
+    """Who was told of one chain has not been told of the next; who was called is called off."""
+    words = ["tampered", "tampered elsewhere", "tampered", "incomplete"]
+    script = Script(["verified", *(word for word in words for _ in range(2)), "verified", "verified"], [], [])
+    watch = script.watch()
+    for _ in range(7):
+        watch.once()
+    assert script.alarms == ["tampered", "tampered", "incomplete", "verified"]
+
+
+def test_an_alarm_that_nobody_took_is_raised_at_every_round_until_somebody_does() -> None:
+    """A webhook that is down for a minute must not cost an hour."""
+    script = Script(["tampered"] * 8, [], [], is_deaf=True)
+    watch = script.watch()
+    watch.once()
+    watch.once()
+    script.is_deaf = False
+    watch.once()
+    watch.once()
+    assert script.alarms == ["tampered"] * 3
+
+
 def test_without_an_outlet_the_loop_ends_at_the_first_alarm() -> None:
     """Its supervisor sees the exit status."""
-    script = Script(["verified", "incomplete"], [], [])
+    script = Script(["verified", "incomplete", "incomplete"], [], [])
     assert script.watch(has_outlet=False, interval_s=0.0).run(threading.Event()) == 2
 
 
@@ -231,7 +262,7 @@ def test_with_an_outlet_the_loop_goes_on_until_it_is_told_to_stop() -> None:
     """The webhook has been told."""
     stop = threading.Event()
     stop.set()
-    script = Script(["incomplete"], [], [])
+    script = Script(["incomplete"] * 2, [], [])
     assert script.watch().run(stop) == 0
     assert script.alarms == ["incomplete"]
 
@@ -242,9 +273,9 @@ def test_a_store_that_cannot_be_read_is_an_alarm_of_its_own() -> None:
     def broken() -> Look:
         raise StoreError("no answer")
 
-    alarms: list[str] = []
-    Watch(look=broken, tell=lambda *_: None, alarm=lambda seen: alarms.append(seen.verdict.word)).once()
-    assert alarms == ["unknown"]
+    script = Script([], [], [])
+    Watch(look=broken, tell=lambda *_: None, alarm=script.hear).once()
+    assert script.alarms == ["unknown"]
 
 
 # Outlets ----------------------------------------------------------------------------------------------------------

@@ -49,6 +49,16 @@ def test_an_older_copy_of_the_store_is_a_problem(directory: Path) -> None:
     assert found.found == "a directory holds a checkpoint of size 7, the store knows of 4: it is an older copy"
 
 
+def test_a_wrong_anchor_hides_nothing_else(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of roots that is missing was told as a broken store, and nothing was said of store and seal."""
+    record()
+    assert (main(["ship"]), main(["seal"])) == (0, 0)
+    monkeypatch.setenv("SPANLEDGER_ANCHORS", f"directory,rfc3161:https://tsa.example?roots={directory / 'absent.pem'}")
+    assert (check("store").status, check("seal").status) == ("ok", "ok")
+    found = check("anchor")
+    assert (found.status, "expected PEM certificates" in found.found) == ("problem", True)
+
+
 def test_a_store_that_is_gone_is_not_one_that_never_was(directory: Path) -> None:
     """Anchors remember that there was one."""
     record()
