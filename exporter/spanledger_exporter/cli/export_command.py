@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         event_type=arguments.event_type,
         tenant=arguments.tenant,
     )
-    asked = {"format": arguments.format, "since": arguments.since, "until": arguments.until, "case": arguments.case}
+    chosen = ("format", "since", "until", "case", "event_type")
+    asked = {name: getattr(arguments, name) for name in chosen}
     with opened(arguments, "export", asked) as (_, store):
         progress = Progress("exporting", total=count_rows(store, criteria))
         with output_file(OutputOptions(arguments.format, arguments.output)) as out:

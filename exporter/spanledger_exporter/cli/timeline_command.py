@@ -16,6 +16,7 @@ from spanledger_exporter.cli.output import (
     say,
 )
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled, terminal_style
+from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import ReadableContent, load_contents
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.finding import find_case, find_trace
@@ -46,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the timeline; an empty one is said on stderr."""
     options = output_options(arguments)
+    if not (arguments.case or arguments.trace):
+        raise UsageError("expected a case or a trace, got an empty one")
     with opened(arguments, "timeline", {"case_id": arguments.case, "trace_id": arguments.trace}) as (settings, store):
         tenant, unshipped = arguments.tenant, spooled(settings, tenant=arguments.tenant)
         if arguments.case is not None:

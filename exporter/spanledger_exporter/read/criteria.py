@@ -6,17 +6,22 @@ Values travel as bound parameters, never inside the SQL.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.event import BEGIN
-from spanledger_semconv.events import HOUSEKEEPING
+from spanledger_semconv.events import EVENT_TYPES, HOUSEKEEPING
+from spanledger_semconv.invocation import Outcome
 
 DEFAULT_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What to look for; an empty value does not limit. Times are Unix nanoseconds, `until_ns` is exclusive."""
+    """What to look for; an empty value does not limit. Times are Unix nanoseconds, `until_ns` is exclusive.
+
+    Raises UsageError for a type or an outcome that no row can have: a typing error would look like nothing found.
+    """
 
     since_ns: int | None = None
     until_ns: int | None = None
@@ -31,6 +36,15 @@ class Criteria:
     with_housekeeping: bool = True
     limit: int = DEFAULT_LIMIT
     offset: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can meet."""
+        for what, asked, known in (
+            ("event type", self.event_type, EVENT_TYPES),
+            ("outcome", self.outcome, frozenset(get_args(Outcome))),
+        ):
+            if asked and asked not in known:
+                raise UsageError(f"expected an {what} out of {', '.join(sorted(known))}, got {asked!r}")
 
 
 _REVIEWER: Final = "(actor_id = {reviewer:String} OR reviewer_id = {reviewer:String})"

@@ -112,6 +112,23 @@ def test_a_time_that_is_none_is_wrong_usage(run: Run, time: str) -> None:
     assert run("search", "--since", time, "--json").status == (EXIT_USAGE if time else 0)
 
 
+@pytest.mark.parametrize(
+    ("option", "word", "known"), [("--event-type", "modelcall", "model_call"), ("--outcome", "failed", "cancelled")]
+)
+def test_a_word_that_no_row_can_have_is_refused_with_the_known_ones(
+    run: Run, option: str, word: str, known: str
+) -> None:
+    """It found nothing, which reads like an answer."""
+    ran = run("search", option, word, "--json")
+    assert (ran.status, ran.out) == (EXIT_USAGE, "")
+    assert known in ran.err
+
+
+def test_a_timeline_of_no_case_is_wrong_usage(run: Run) -> None:
+    """It was everything without a case."""
+    assert run("timeline", "--case", "").status == run("timeline", "--trace", "", "--json").status == EXIT_USAGE
+
+
 def test_show_prints_one_event_with_its_content_and_place(run: Run) -> None:
     """By event id and by place in the chain."""
     (event,) = run("search", "--case", "CASE-1", "--event-type", "retrieval", "--json").json()

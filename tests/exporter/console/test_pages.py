@@ -79,7 +79,7 @@ def test_a_row_that_is_not_sealed_says_what_it_waits_for(console: Served) -> Non
     assert "spanledger seal" in page
 
 
-@pytest.mark.parametrize("unknown", ["event_type=access", "limit=5", "cas=CASE-1"])
+@pytest.mark.parametrize("unknown", ["event_type=access", "limit=5", "cas=CASE-1", "type=modelcall", "outcome=failed"])
 def test_a_search_for_something_else_than_it_knows_is_refused(console: Served, unknown: str) -> None:
     """A filter that is left out in silence would find everything, and a tool would believe it."""
     refused = console.ask(f"/api/events?{unknown}")
