@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_no_page_scrolls_sideways_on_a_phone(window: WebDriver, console: Served,
     show_as(window, width=375, height=740)
     window.get(address(console, page))
     assert window.execute_script("return document.documentElement.scrollWidth") <= 375
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_very_long_name_makes_no_page_scroll_sideways(window: WebDriver, console: Served, width: int) -> None:
+    """A reviewer of three hundred letters, in a timeline and on the page of the next reviewer."""
+    event = event_of(console, "CASE-3", "agent_run")["event_id"]
+    review = json.dumps({"event_id": event, "action": "approve", "reviewer": "x" * 300}).encode()
+    assert console.ask("/api/reviews", data=review, Content_Type="application/json").status == 201
+    show_as(window, width=width)
+    for page in ("/case/CASE-3", f"/review?event={event}"):
+        window.get(console.url + page)
+        assert "x" * 300 in window.page_source
+        assert window.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 def test_pages_ask_nobody_else_for_anything(window: WebDriver, console: Served) -> None:
