@@ -28,6 +28,7 @@ from spanledger_exporter.evidence.collect import Scope
 from spanledger_exporter.evidence.create import create_bundle
 from spanledger_exporter.keys.key_ring import open_key_ring
 from spanledger_exporter.read.access import Access, record_with, refuse_or_warn
+from spanledger_exporter.read.envelopes import read_newest
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.judging import Judgement
 from spanledger_exporter.read.unshipped import Unshipped, read_unshipped
@@ -169,14 +170,7 @@ class ConsoleLedger:
 
     def access_log(self, *, tenant: str, limit: int, offset: int) -> list[Event]:
         """Return the newest accesses."""
-        of_tenant = "AND tenant = {tenant:String} " if tenant else ""
-        rows = self.store.query(
-            "SELECT lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env "
-            f"FROM {self.store.database}.rows WHERE event_type = 'access' {of_tenant}"
-            "ORDER BY time_ns DESC LIMIT 1 BY chain_id, seq, row_hash LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
-            {"limit": limit, "offset": offset, **({"tenant": tenant} if tenant else {})},
-        )
-        return [Event.from_row(*row) for row in rows]
+        return read_newest(self.store, "event_type = 'access'", tenant=tenant, limit=limit, offset=offset)
 
     def _ship_regularly(self) -> None:
         while not self._stopped.wait(SHIP_EVERY_S):

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from spanledger_exporter.ledger.content import content_ref
+from spanledger_exporter.read.envelopes import of_tenant
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.store.connection import Store
@@ -70,12 +71,12 @@ def load_contents(
 
 
 def _load(store: Store, references: list[str], *, tenant: str) -> list[ReadableContent]:
-    of_tenant = "AND tenant = {tenant:String} " if tenant else ""
+    condition, parameters = of_tenant(tenant)
     rows = store.query(
         "SELECT lower(hex(ref)) AS reference, class, media, size, data, key_id "
         f"FROM {store.database}.content WHERE ref IN "
-        "(SELECT toFixedString(unhex(r), 32) FROM (SELECT arrayJoin({refs:Array(String)}) AS r)) " + of_tenant,
-        {"refs": references, "tenant": tenant} if tenant else {"refs": references},
+        f"(SELECT toFixedString(unhex(r), 32) FROM (SELECT arrayJoin({{refs:Array(String)}}) AS r)) {condition}",
+        {"refs": references, **parameters},
         binary=("data",),
     )
     return [_readable(row) for row in rows]

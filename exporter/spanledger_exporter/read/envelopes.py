@@ -1,4 +1,4 @@
-"""Reading stored rows as events: the one question that asks for envelopes."""
+"""Reading stored rows as events: the questions that ask for envelopes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ def read_events(store: Store, where: str, parameters: Mapping[str, Any], *, tena
     condition, values = of_tenant(tenant)
     rows = store.query(
         f"SELECT {_COLUMNS} FROM {store.database}.rows WHERE ({where}) {condition}{_ONCE}", {**parameters, **values}
+    )
+    return [Event.from_row(*row) for row in rows]
+
+
+def read_newest(store: Store, where: str, *, tenant: str, limit: int, offset: int) -> list[Event]:
+    """Return a page of the rows that meet a condition, each once, the newest first."""
+    condition, values = of_tenant(tenant)
+    rows = store.query(
+        f"SELECT {_COLUMNS} FROM {store.database}.rows WHERE ({where}) {condition}"
+        f"ORDER BY time_ns DESC, chain_id, seq DESC {_ONCE} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        {**values, "limit": limit, "offset": offset},
     )
     return [Event.from_row(*row) for row in rows]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from spanledger_exporter.read.envelopes import of_tenant
 from spanledger_exporter.read.places import AT_PLACES, at_places
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
@@ -44,7 +45,7 @@ def waiting(store: Store, *, tenant: str = "", limit: int, offset: int = 0) -> l
 
 def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[tuple[str, int]]:
     """Return places (chain in hex, seq) of candidates that no later review in their case has settled, oldest first."""
-    condition, parameters = _of_tenant(tenant)
+    condition, parameters = of_tenant(tenant)
     rows = store.query(
         "SELECT lower(hex(open.2)), open.3 FROM ("
         "SELECT maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin(arrayDistinct("
@@ -60,7 +61,7 @@ def _described(store: Store, places: Sequence[tuple[str, int]], *, tenant: str) 
     """Return what the page says of these places, without those that a later review names."""
     if not places:
         return []
-    condition, parameters = _of_tenant(tenant)
+    condition, parameters = of_tenant(tenant)
     names, rows = store.query_table(
         f"SELECT lower(hex(chain_id)) AS chain, seq, {_DESCRIBED} FROM {store.database}.rows "
         f"WHERE {AT_PLACES} {condition}LIMIT 1 BY chain_id, seq, row_hash",
@@ -74,14 +75,10 @@ def _described(store: Store, places: Sequence[tuple[str, int]], *, tenant: str) 
 
 def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> dict[tuple[str, str], Any]:
     """Return when the newest review that names each event was made, by tenant and event."""
-    condition, parameters = _of_tenant(tenant)
+    condition, parameters = of_tenant(tenant)
     rows = store.query(
         f"SELECT tenant, parent_event_id, max(time) FROM {store.database}.rows WHERE event_type = 'human_review' "
         f"AND parent_event_id IN {{ids:Array(String)}} {condition}GROUP BY tenant, parent_event_id",
         {"ids": event_ids, **parameters},
     )
     return {(of, event_id): reviewed for of, event_id, reviewed in rows}
-
-
-def _of_tenant(tenant: str) -> tuple[str, dict[str, Any]]:
-    return ("AND tenant = {tenant:String} ", {"tenant": tenant}) if tenant else ("", {})
