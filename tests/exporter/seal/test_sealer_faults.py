@@ -53,6 +53,9 @@ class _Faulty:
         self._faults = faults
         self._target = target
         self._names = names
+        for name in dir(type(target)):  # Python 3.12 looks for a protocol's methods without asking `__getattr__`
+            if not name.startswith("_") and callable(getattr(type(target), name)):
+                vars(self)[name] = self.__getattr__(name)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)

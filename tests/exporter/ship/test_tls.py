@@ -29,6 +29,7 @@ class Authority:
         self._directory = directory
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = self._certificate(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
         self.path = directory / f"{name}.pem"
         self.path.write_bytes(certificate.public_bytes(Encoding.PEM))
@@ -56,8 +57,20 @@ class Authority:
             .not_valid_before(now - dt.timedelta(days=1))
             .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                self._identifier, critical=False
+            )  # Python 3.13 wants both, and the usage of an authority's key
+            .add_extension(_usage(signs=isinstance(extension, x509.BasicConstraints)), critical=True)
             .sign(self._key, hashes.SHA256())
         )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    """Return the usage of an authority's key, which `signs` certificates, or of another's."""
+    never = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    unused = dict.fromkeys((*never, "encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, **unused)
 
 
 @pytest.fixture(scope="module")
