@@ -234,3 +234,13 @@ def test_receipts_of_an_anchor_that_is_not_configured_here_are_said_to_be_unchec
     verdict = ledger.verdict(anchored=replace(state, named=named))
     assert verdict.word == "verified"
     assert "1 receipt of rfc3161 https://tsa.example/tsr was not checked" in told(verdict, "anchoring")
+
+
+def test_rows_from_the_future_are_told_and_accuse_nobody() -> None:
+    """A host whose clock was a year ahead: nothing was changed, and no time of it proves anything."""
+    ledger = SealedLedger.tell(chains=2)
+    newest = datetime.fromtimestamp(max(row[3] for row in ledger.rows_) / 1e9, UTC)
+    verdict = ledger.verdict(now=newest - timedelta(days=365))
+    assert verdict.word == "verified"
+    assert "rows of 2 of 2 chains claim times that are still to come" in told(verdict, "time")
+    assert not told(ledger.verdict(now=newest), "time")

@@ -30,7 +30,7 @@ def _offset(moment: datetime) -> str:
 
 
 def format_duration(milliseconds: float | None) -> str:
-    """Return a duration for people: `12 ms`, `2.40 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration for people: `12 ms`, `2.40 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`."""
     if milliseconds is None:
         return ""
     if milliseconds < 1000:
@@ -42,7 +42,10 @@ def format_duration(milliseconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days:,} days {hours} h"
 
 
 def format_money(usd: Decimal | str | None) -> str:

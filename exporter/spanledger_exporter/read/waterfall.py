@@ -58,7 +58,12 @@ def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOpti
     first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
     lines = [options.style(f"{format_visible(title)} · {summary(events, utc=options.utc)}", "bold"), ""]
     shown: dict[str, str] = {}
-    for event in events:
+    days = [format_time(event.start, utc=options.utc)[:10] for event in events]
+    before = days[0] if len(set(days)) == 1 else ""
+    for event, day in zip(events, days, strict=True):
+        if day != before:  # a case of several days: the time of day alone would mislead
+            lines.append(options.style(day, "bold"))
+        before = day
         indent = "  " * min(deep[event.event_id], 8)
         lines.append(_bar_line(event, indent, first=first, last=last, options=options))
         if options.facts:

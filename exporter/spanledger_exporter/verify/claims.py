@@ -76,5 +76,8 @@ def _review_quote(chain: bytes, facts: ChainFacts, quote: Any, view: LogView, fi
         reason = f"row 0 quotes a checkpoint of size {quote['size']} that is no prefix of the log"
         findings.tampered("integrity", reason, chain=chain, seq=0)
     elif facts.first_time < view.newest_time(quote["size"]) - CLOCK_TOLERANCE_NS:
-        reason = f"row 0 is older than rows under the checkpoint of size {quote['size']} that it quotes: backdated"
+        reason = (
+            f"row 0 is older than rows under the checkpoint of size {quote['size']} that it quotes: backdated, or "
+            "those rows were written by a clock that was ahead"
+        )
         findings.tampered("time", reason, chain=chain, seq=0)

@@ -32,7 +32,7 @@ from spanledger_exporter.verify.contents import review_contents
 from spanledger_exporter.verify.coverage import find_breaks, review_coverage
 from spanledger_exporter.verify.envelopes import EnvelopeReview
 from spanledger_exporter.verify.log_review import LogView, review_log
-from spanledger_exporter.verify.notaries import ask_witnesses, confirm_receipts, tell_unasked
+from spanledger_exporter.verify.notaries import CLOCKS_AGREE, ask_witnesses, confirm_receipts, tell_unasked
 from spanledger_exporter.verify.source import AnchoredState, LedgerSource
 from spanledger_exporter.verify.spooled import SpooledChain, SpoolView, review_spool
 from spanledger_exporter.verify.trust import Trust
@@ -132,6 +132,7 @@ class _Verification:
         sizes = {row.size for row in rows} | {found.checkpoint.size for found in anchored}
         is_log_whole = max(sizes, default=0) <= view.size
         chains = self._walk(view)  # step 6
+        self._tell_future(chains)
         breaks = find_breaks(self.findings)
         envelopes = self._review_envelopes()  # step 7
         self.progress("contents", 0)
@@ -180,6 +181,19 @@ class _Verification:
             self.progress("rows", done)
         walk.finish()
         return walk.chains
+
+    def _tell_future(self, chains: dict[bytes, ChainFacts]) -> None:
+        """Say that rows claim times still to come: whose clock was wrong cannot be told from here."""
+        limit_ns = int((self.known.now + CLOCKS_AGREE).timestamp() * 1e9)
+        ahead = [facts for facts in chains.values() if facts.last_time > limit_ns]
+        if ahead:
+            newest = max(ahead, key=lambda facts: facts.last_time)
+            self.findings.note(
+                "time",
+                f"rows of {len(ahead)} of {len(chains)} chains claim times that are still to come by this machine's "
+                f"clock, as chain {newest.chain.hex()} row {newest.last} does: its writer's clock was ahead, or "
+                "this one is behind",
+            )
 
     def _review_envelopes(self) -> EnvelopeReview:
         review = EnvelopeReview(self.findings)

@@ -28,6 +28,7 @@ NOON_NS = 1_793_620_800_000_000_000  # 2026-11-02 12:00 UTC
         (2400, "2.40 s"),
         (200_000, "3 min 20 s"),
         (7_500_000, "2 h 5 min"),
+        (31_535_940_000, "364 days 23 h"),
     ],
 )
 def test_durations_have_the_unit_that_fits(milliseconds: float | None, shown: str) -> None:

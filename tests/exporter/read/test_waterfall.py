@@ -54,3 +54,13 @@ def test_a_conversation_that_is_resent_is_one_line_and_not_one_for_each_turn() -
 def test_a_text_that_stands_twice_in_one_event_is_said_twice() -> None:
     """The user asked the same thing two times in a row."""
     assert lines(turn(1, "one", "one")) == ["user the text of one", "user the same as at 08:00:01.000 (b1b1b1b1…)"]
+
+
+def test_a_case_of_several_days_names_each_day() -> None:
+    """The time of day alone made the review of the next morning stand before the call of the evening."""
+    page = format_waterfall("CASE-1", [turn(1), turn(80_000), turn(80_001)], WaterfallOptions(utc=True)).splitlines()
+    days = [line for line in page if line.startswith("2026-")]
+    assert days == ["2026-11-02", "2026-11-03"]
+    assert page.index("2026-11-03") == page.index("2026-11-02") + 3
+    one = format_waterfall("CASE-1", [turn(1), turn(2)], WaterfallOptions(utc=True)).splitlines()
+    assert not [line for line in one if line.startswith("2026-")]
