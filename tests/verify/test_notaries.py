@@ -156,8 +156,24 @@ def test_a_sealer_at_work_between_two_questions_is_not_an_attack(url: str) -> No
     anchor = cosigned(ledger, url)
     answers: list[Sequence[CheckpointRow]] = [ledger.checkpoints(), before]
     findings = Findings()
-    ask_witnesses([anchor], answers.pop, ledger.receipts(), findings)
+    ask_witnesses([anchor], answers.pop, ledger.receipts(), ledger.trust, findings)
     assert findings.verdict().word == "verified"
+
+
+@pytest.mark.parametrize(
+    "note", ["", "garbage", "spanledger.example/log\n9999\nAAAA\n\n"], ids=["none", "garbage", "unsigned"]
+)
+def test_a_forged_checkpoint_is_no_question_to_a_witness(url: str, note: str) -> None:
+    """It is reported as what it is, and what the witness remembers is still compared."""
+    ledger = SealedLedger.tell(seals=1)
+    older = older_copy(ledger)
+    heartbeat(ledger, 1793606400000000000)
+    anchor = cosigned(ledger, url)
+    older.checkpoints_.append(CheckpointRow(9999, bytes(32), note))
+    verdict = older.verdict(notaries=[anchor], now=NOW)
+    assert verdict.word == "tampered"
+    assert "the stored checkpoint of size 9999 does not hold" in told(verdict, "authenticity")
+    assert f"remembers a checkpoint of size {len(ledger.log_)}, which is missing" in told(verdict, "completeness")
 
 
 def test_a_witness_that_knows_another_key_says_what_its_operator_has_to_do(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _review(  # noqa: PLR0917 - private, called once
     notes = {row.size: row.note for row in rows}
     now = datetime.fromtimestamp(now_s, UTC)
     confirm_receipts(notaries, list(newest.values()), stored, notes, findings, now=now)
-    ask_witnesses(notaries, source.checkpoints, receipts, findings)
+    ask_witnesses(notaries, source.checkpoints, receipts, trust, findings)
     review_tables(store, source.tables, view.acts, findings)
     return view
 

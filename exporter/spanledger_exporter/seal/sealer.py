@@ -28,13 +28,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Remembering
+from spanledger_exporter.anchors.witnessed import find_foreign_size
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.keys.key_ring import KeyRing
-from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, parse_checkpoint, sign_checkpoint
+from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from spanledger_exporter.ledger.log_entry import format_entry, format_segment, parse_entry
 from spanledger_exporter.ledger.merkle import CompactRange, leaf_hash, verify_consistency
 from spanledger_exporter.ledger.note import (
@@ -42,7 +44,6 @@ from spanledger_exporter.ledger.note import (
     Signer,
     VerifierKey,
     format_note,
-    parse_note,
     verify_signature,
 )
 from spanledger_exporter.ledger.trust_root import TrustRoot, open_trusted_checkpoint
@@ -181,24 +182,23 @@ class _Sealing:
 
     def _expect_remembered(self, witness: Remembering) -> None:
         """Refuse to sign a second history of what a witness cosigned; one that cannot be asked is told at step 7."""
-        newest, asked = self.log.checkpoint, 0
-        note = "" if newest is None else format_note(newest.note)
         try:
-            while note:
-                size = witness.held_size(note)
-                if size in {0, asked, parse_checkpoint(parse_note(note).text).size}:
-                    return
-                asked, note = size, self._stored_note(size)
+            foreign = find_foreign_size(witness, self._signed_notes)
         except AnchorConflictError as error:
             raise SealRefusedError(f"{error}; keep both and find out which one was rewritten") from error
         except AnchorError:
             return
-        if asked:
-            raise self._older(f"{witness.kind} {witness.target}", asked)
+        if foreign:
+            raise self._older(f"{witness.kind} {witness.target}", foreign)
 
-    def _stored_note(self, size: int) -> str:
-        found = self.store.query(f"SELECT any(note) FROM checkpoints WHERE size = {size}")
-        return str(found[0][0])
+    def _signed_notes(self, size: int | None) -> tuple[int, str] | None:
+        newest = self.log.checkpoint
+        if size is None:
+            return None if newest is None else (newest.checkpoint.size, format_note(newest.note))
+        for (note,) in self.store.query(f"SELECT note FROM checkpoints WHERE size = {size}"):
+            with suppress(ProofError):  # what no key of ours signed is no question to a witness
+                return open_trusted_checkpoint(str(note), self.keys.root).checkpoint.size, str(note)
+        return None
 
     def _older(self, place: str, size: int) -> SealRefusedError:
         expected, got = f"a log of at least {size} entries, as", str(self.log.size)

@@ -25,16 +25,15 @@ from spanledger_exporter.anchors.anchor import (
     UncheckedReceiptError,
     UnknownAuthorityError,
 )
+from spanledger_exporter.anchors.witnessed import SignedNotes, find_foreign_size
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.verify.checkpoints import KnownCheckpoint
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint, review_stored
 from spanledger_exporter.verify.source import CheckpointRow, ReceiptRow
+from spanledger_exporter.verify.trust import Trust
 from spanledger_exporter.verify.verdict import Findings
 
 CLOCKS_AGREE = timedelta(minutes=5)
 """Receipts from further in the future than this are told: two clocks contradict each other."""
-
-ATTEMPTS = 3
-"""Questions to one witness: it may go on between two of them."""
 
 
 def confirm_receipts(
@@ -116,6 +115,7 @@ def ask_witnesses(
     notaries: Iterable[Notary],
     checkpoints: Callable[[], Sequence[CheckpointRow]],
     receipts: Sequence[ReceiptRow],
+    trust: Trust,
     findings: Findings,
 ) -> None:
     """Compare what each witness remembers with the store; `checkpoints` reads them anew each time."""
@@ -123,7 +123,7 @@ def ask_witnesses(
         if not isinstance(notary, Remembering):
             continue
         try:
-            size = _foreign_size(notary, checkpoints)
+            size = find_foreign_size(notary, _signed_notes(checkpoints, trust))
         except AnchorConflictError as error:
             findings.tampered("anchoring", f"an anchor remembers something else: {error}")
             continue
@@ -146,21 +146,17 @@ def ask_witnesses(
             )
 
 
-def _foreign_size(notary: Remembering, checkpoints: Callable[[], Sequence[CheckpointRow]]) -> int | None:
-    """Return a size that it remembers and the store does not know, 0 when it remembers none, None when all is well."""
-    size: int | None = None
-    for _ in range(ATTEMPTS):
-        notes = {row.size: row.note for row in checkpoints()}
-        asked = size if size in notes else max(notes, default=0)
-        if not asked:
-            return None
-        told = notary.held_size(notes[asked])
-        if told == asked:
-            return None
-        if told == 0 or (told == size and told not in notes):
-            return told
-        size = told
-    return None
+def _signed_notes(checkpoints: Callable[[], Sequence[CheckpointRow]], trust: Trust) -> SignedNotes:
+    """Read notes that a key of the log signed; what else stands in the table is no question to a witness."""
+
+    def read(size: int | None) -> tuple[int, str] | None:
+        rows = sorted(checkpoints(), key=lambda row: row.size, reverse=True)
+        for row in rows:
+            if size in {None, row.size} and review_stored([row], trust, Findings()):
+                return row.size, row.note
+        return None
+
+    return read
 
 
 def _name(anchor: Notary | Remembering | ReceiptRow) -> str:

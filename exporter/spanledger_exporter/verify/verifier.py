@@ -118,7 +118,7 @@ class _Verification:
         receipts = self.source.receipts()
         confirmed = confirm_receipts(known.notaries, receipts, stored, notes, findings, now=known.now)
         tell_unasked(known.anchored.named, receipts, findings)
-        ask_witnesses(known.notaries, self.source.checkpoints, receipts, findings)
+        ask_witnesses(known.notaries, self.source.checkpoints, receipts, known.trust, findings)
         newest_anchored = compare_with_log((*anchored, *confirmed), view, findings)
         anchored_size = newest_anchored.size if newest_anchored else 0
         self._compare_forks(stored, anchored)
