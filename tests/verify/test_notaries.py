@@ -74,6 +74,14 @@ def heartbeat(ledger: SealedLedger, time_ns: int) -> None:
     ledger.sign()
 
 
+def gone_back(url: str) -> tuple[SealedLedger, SealedLedger, WitnessAnchor]:
+    """Return a ledger, an older copy of everything on its machine, and a witness that cosigned what came after."""
+    ledger = SealedLedger.tell(seals=1)
+    older = older_copy(ledger)
+    heartbeat(ledger, 1793606400000000000)
+    return ledger, older, cosigned(ledger, url)
+
+
 def test_a_witness_that_agrees_is_said_to_vouch_and_since_when(url: str) -> None:
     """The verdict names it, how far it goes and the moment that it states."""
     ledger = SealedLedger.tell()
@@ -84,10 +92,7 @@ def test_a_witness_that_agrees_is_said_to_vouch_and_since_when(url: str) -> None
 
 def test_a_machine_that_went_back_to_an_older_copy_is_given_away_by_the_witness(url: str) -> None:
     """Store, spool and directory anchor agree with each other: only the witness remembers what is gone."""
-    ledger = SealedLedger.tell(seals=1)
-    older = older_copy(ledger)
-    heartbeat(ledger, 1793606400000000000)
-    anchor = cosigned(ledger, url)
+    ledger, older, anchor = gone_back(url)
     assert older.verdict().word == "verified"
     verdict = older.verdict(notaries=[anchor], now=NOW)
     assert verdict.word == "tampered"
@@ -96,10 +101,7 @@ def test_a_machine_that_went_back_to_an_older_copy_is_given_away_by_the_witness(
 
 def test_a_log_that_went_on_from_an_older_copy_is_given_away_too(url: str) -> None:
     """It is longer by now than what the witness cosigned, and has no checkpoint of that size."""
-    ledger = SealedLedger.tell(seals=1)
-    older = older_copy(ledger)
-    heartbeat(ledger, 1793606400000000000)
-    anchor = cosigned(ledger, url)
+    ledger, older, anchor = gone_back(url)
     older.add_entries([b'{"time":"1793606400000000009","type":"heartbeat"}'])
     heartbeat(older, 1793606400000000010)
     verdict = older.verdict(notaries=[anchor], now=NOW)
@@ -109,10 +111,7 @@ def test_a_log_that_went_on_from_an_older_copy_is_given_away_too(url: str) -> No
 
 def test_two_histories_of_one_size_are_given_away_by_the_witness(url: str) -> None:
     """Size and keys are the same, the root is not."""
-    ledger = SealedLedger.tell(seals=1)
-    older = older_copy(ledger)
-    heartbeat(ledger, 1793606400000000000)
-    anchor = cosigned(ledger, url)
+    _, older, anchor = gone_back(url)
     heartbeat(older, 1793606400000000010)
     verdict = older.verdict(notaries=[anchor], now=NOW)
     assert verdict.word == "tampered"
@@ -165,10 +164,7 @@ def test_a_sealer_at_work_between_two_questions_is_not_an_attack(url: str) -> No
 )
 def test_a_forged_checkpoint_is_no_question_to_a_witness(url: str, note: str) -> None:
     """It is reported as what it is, and what the witness remembers is still compared."""
-    ledger = SealedLedger.tell(seals=1)
-    older = older_copy(ledger)
-    heartbeat(ledger, 1793606400000000000)
-    anchor = cosigned(ledger, url)
+    ledger, older, anchor = gone_back(url)
     older.checkpoints_.append(CheckpointRow(9999, bytes(32), note))
     verdict = older.verdict(notaries=[anchor], now=NOW)
     assert verdict.word == "tampered"

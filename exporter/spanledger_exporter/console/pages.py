@@ -84,7 +84,8 @@ class Console:
         events = await asyncio.to_thread(find)
         is_full = len(events) > PAGE_SIZE
         return self.pages.render(
-            *(request, "search.html"),
+            request,
+            "search.html",
             events=events[:PAGE_SIZE],
             asked=asked,
             page=page,
@@ -191,7 +192,8 @@ class Console:
         has_more = len(items) > PAGE_SIZE
         with_tenants = len({item["tenant"] for item in items}) > 1
         return self.pages.render(
-            *(request, "queue.html"),
+            request,
+            "queue.html",
             items=items[:PAGE_SIZE],
             page=page,
             has_more=has_more,

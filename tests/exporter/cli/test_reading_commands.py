@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -287,6 +289,20 @@ def test_a_read_that_cannot_be_recorded_is_loud_or_refused(
         moved.rename(blocked)
 
 
+@contextmanager
+def owned(directory: Path) -> Generator[None]:
+    """Another process owns the store meanwhile."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "owning\n"
+        yield
+    finally:
+        owner.communicate("done\n", timeout=20)
+
+
 def test_the_story_begins_when_it_says(run: Run) -> None:
     """Nanoseconds survive the way through the store."""
     first = run("timeline", "--case", "CASE-1", "--json").json()[0]
@@ -295,20 +311,8 @@ def test_the_story_begins_when_it_says(run: Run) -> None:
 
 def test_reading_works_while_another_process_owns_the_store(run: Run, directory: Path) -> None:
     """The owner stays; the reader goes round it through the read-only attachment."""
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
-        cwd=directory,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert owner.stdin is not None
-    assert owner.stdout is not None
-    try:
-        assert owner.stdout.readline() == "owning\n"
+    with owned(directory):
         assert len(run("timeline", "--case", "CASE-1", "--json").json()) == 8
-    finally:
-        owner.communicate("done\n", timeout=20)
 
 
 def test_a_reader_that_is_told_to_end_in_a_long_query_leaves_nothing_for_long(run: Run, directory: Path) -> None:
@@ -318,17 +322,7 @@ def test_a_reader_that_is_told_to_end_in_a_long_query_leaves_nothing_for_long(ru
     environment = {**os.environ, "TMPDIR": str(temporary)}
     query = "SELECT sum(sipHash64(a.seq, b.seq, c.seq, d.seq, e.seq, f.seq)) FROM rows a, rows b, rows c, rows d, "
     query += "rows e, rows f, rows g, rows h"
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
-        cwd=directory,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert owner.stdin is not None
-    assert owner.stdout is not None
-    try:
-        assert owner.stdout.readline() == "owning\n"
+    with owned(directory):
         command = [sys.executable, "-m", "spanledger_exporter", "sql"]
         reader = subprocess.Popen([*command, query], cwd=directory, env=environment)
         while not list(temporary.iterdir()):
@@ -337,8 +331,6 @@ def test_a_reader_that_is_told_to_end_in_a_long_query_leaves_nothing_for_long(ru
         assert reader.wait(60) in {-signal.SIGTERM, 128 + signal.SIGTERM}
         subprocess.run([*command, "SELECT 1"], cwd=directory, env=environment, check=True, capture_output=True)
         assert list(temporary.glob("spanledger-*")) == []
-    finally:
-        owner.communicate("done\n", timeout=20)
 
 
 OWNER = """
