@@ -83,7 +83,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, working_directory
 
     Raises ConfigurationError for a wrong value or an unreadable file.
     """
-    values = _Values(os.environ if environ is None else environ, working_directory or Path.cwd())
+    values = _Values(os.environ if environ is None else environ, working_directory or _working_directory())
     directory = values.place("DIR", ".spanledger")
     settings = Settings(
         directory=directory,
@@ -110,10 +110,21 @@ def is_closed(environ: Mapping[str, str] | None = None, *, working_directory: Pa
     """Say whether calls are to be refused that cannot be recorded, also when another setting is wrong."""
     environ = os.environ if environ is None else environ
     try:
-        told = _Values(environ, working_directory or Path.cwd()).text("ON_FAILURE", "")
+        told = _Values(environ, working_directory or _working_directory()).text("ON_FAILURE", "")
     except ConfigurationError:  # the file cannot be read; the environment can
         told = environ.get(f"{PREFIX}ON_FAILURE", "")
     return told.strip().lower() == "closed"
+
+
+_GONE = "the working directory of this process is gone or cannot be read"
+
+
+def _working_directory() -> Path | None:
+    """Return the working directory; None where somebody has removed it, or taken it from this user."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def _warn_of_misspelled(values: _Values) -> None:
@@ -141,10 +152,10 @@ def _unknown(names: Iterable[str], known: set[str]) -> list[tuple[str, str]]:
 class _Values:
     """Looks a name up in the environment, then in the file."""
 
-    def __init__(self, environ: Mapping[str, str], working_directory: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], working_directory: Path | None) -> None:
         self.environ = environ
         self.working_directory = working_directory
-        self.file = _read_file(working_directory / FILE_NAME)
+        self.file = {} if working_directory is None else _read_file(working_directory / FILE_NAME)
         self.asked: set[str] = set()
 
     def text(self, name: str, default: str) -> str:
@@ -163,7 +174,10 @@ class _Values:
         """Return an absolute path; `~` is the user's home."""
         value = self.text(name, default)
         try:
-            return (self.working_directory / Path(value).expanduser()).resolve()
+            path = Path(value).expanduser()
+            if self.working_directory is None and not path.is_absolute():
+                raise ConfigurationError(f"expected {PREFIX}{name} to name an absolute place, because {_GONE}")
+            return (self.working_directory or path).joinpath(path).resolve()
         except (OSError, RuntimeError) as error:  # a home that nobody has, links in a circle
             raise ConfigurationError(f"expected {PREFIX}{name} to name a directory, got {value!r}: {error}") from error
 

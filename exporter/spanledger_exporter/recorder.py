@@ -184,7 +184,9 @@ class Recorder:
     def _append(self, item: _Item) -> RowId:
         envelope, contents, tenant, event_type = item
         try:
-            chain = self._chain or self._open_chain()
+            chain = self._chain
+            if chain is None or not chain.writer.has_file():
+                chain = self._next_chain()
             if self._is_limited:
                 self._admit(chain)
             if self._losses.events:
@@ -251,6 +253,22 @@ class Recorder:
         self._announce()
         return chain
 
+    def _next_chain(self) -> Chain:
+        """Begin the chain, or the one after that whose files something in this process has closed."""
+        chain, self._chain = self._chain, None
+        if chain is not None:
+            self._leave_chain(chain)
+        return self._open_chain()
+
+    def _leave_chain(self, chain: Chain) -> None:
+        _log.warning(
+            "spanledger: chain %s ends without chain.close: its files were closed by something else in this process, "
+            "which makes a daemon of itself or closes a descriptor twice; the next row begins another chain",
+            chain.chain_id.hex(),
+        )
+        self._opening = self._opening.after(chain.head.row, relation="restart")
+        chain.writer.close()
+
     def _announce(self) -> None:
         """Tell whoever asked that a chain has begun; what goes wrong there is no reason to lose a row."""
         try:
@@ -290,7 +308,11 @@ class Recorder:
         self._exclusively(self._close_chain)
 
     def _close_chain(self) -> None:
-        chain = self._chain or self._chain_for_losses()
+        chain, self._chain = self._chain, None
+        if chain is not None and not chain.writer.has_file():
+            self._leave_chain(chain)
+            chain = None
+        chain = chain or self._chain_for_losses()
         self._chain = None
         if chain is None:
             return

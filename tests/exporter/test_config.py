@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spanledger_exporter import config
-from spanledger_exporter.config import load_settings
+from spanledger_exporter.config import is_closed, load_settings
 from spanledger_exporter.errors import ConfigurationError
 
 
@@ -90,3 +90,17 @@ def test_other_names_are_left_alone(name: str, tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         load_settings({f"SPANLEDGER_{name}": "x"}, working_directory=tmp_path)
     assert not caplog.records
+
+
+def test_a_working_directory_that_is_gone_needs_an_absolute_data_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service whose directory a deployment has replaced still records; a relative place would be nowhere."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load_settings({"SPANLEDGER_DIR": str(tmp_path)}).directory == tmp_path
+    with pytest.raises(ConfigurationError, match=r"expected SPANLEDGER_DIR to name an absolute place"):
+        load_settings({})
+    assert is_closed({"SPANLEDGER_ON_FAILURE": "closed"})

@@ -25,6 +25,7 @@ from spanledger_exporter.anchors.anchor import (
     format_opening,
     parse_opening_or_none,
 )
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.whole_file import create_whole
 
 
@@ -71,7 +72,7 @@ class DirectoryAnchor:
 
     def _create(self, path: Path, data: bytes) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(path.parent)
             held = _create_or_read(path, data)
         except OSError as error:
             raise AnchorError(f"expected to write {path}, got: {error}") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.ledger.note import ED25519, VerifierKey, check_key_name, decode_base64
 from spanledger_exporter.whole_file import create_whole
@@ -56,7 +57,7 @@ def make_key(name: str, *, algorithm: int = ED25519) -> FileSigner:
 def write_key_file(path: Path, signer: FileSigner) -> None:
     """Write a private key, durable on return; an existing file is never overwritten, and none is left half-written."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(path.parent)
         create_whole(path, signer.format().encode(), mode=0o600)
     except FileExistsError as error:
         if not path.exists():

@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spanledger_exporter.config import Settings
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.keys.key_file import make_key, read_key_file, write_key_file
 from spanledger_exporter.keys.service_signer import open_service_signer
@@ -144,7 +145,7 @@ class KeyRing:
         """Make `signed` the newest trust root; it must follow from the versions before it."""
         verify_trust_roots([*self.trust_root_versions(), signed.data])
         directory = self.directory / "trust-root"
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
         write_durably(directory / f"{signed.root.version:05}.json", signed.data)
         write_durably(self.trust_root_path, signed.data)
 
@@ -281,7 +282,7 @@ class KeyRing:
     @contextmanager
     def _locked(self) -> Generator[None]:
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.directory)
             descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(f"expected to write to {self.directory}, got: {error}") from error

@@ -31,7 +31,7 @@ from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import load_cursor
 from spanledger_exporter.spool.quota import directory_bytes
 from spanledger_exporter.spool.reader import ChainSpool, Damage, Position, chains
-from spanledger_exporter.store.connection import Store, open_store
+from spanledger_exporter.store.connection import ENGINE_REMEDY, NO_ENGINE, Store, has_engine, open_store
 
 Status = Literal["ok", "attention", "problem"]
 
@@ -261,6 +261,9 @@ def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
 
 def _absent_store(settings: Settings) -> Check:
     anchored = _anchored_locally(open_anchors(settings))
+    if not anchored and not has_engine():
+        found = f"{NO_ENGINE}, got none: calls are recorded here, and cannot be shipped, sealed or read"
+        return Check("store", "problem", found, ENGINE_REMEDY)
     if not anchored:
         advice = "run `spanledger ship` once something was recorded"
         return Check("store", "attention", "there is no store yet", advice)

@@ -13,6 +13,8 @@ import hmac
 import os
 from pathlib import Path
 
+from spanledger_exporter.directories import make_directory
+
 KEY_NAME = "pseudonym.key"
 KEY_BYTES = 32
 _LABEL = b"spanledger/user/v1\0"
@@ -27,7 +29,7 @@ def pseudonym(key: bytes, user_id: str, *, tenant: str) -> str:
 def load_key(keys_directory: Path) -> bytes:
     """Return the key, made by whichever process comes first. Raises OSError where the directory cannot be used."""
     path = keys_directory / KEY_NAME
-    keys_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(keys_directory)
     if not path.exists():
         _make_key(path)
     return path.read_bytes()

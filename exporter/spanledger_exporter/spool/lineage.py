@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.chain import RowId
@@ -46,7 +47,7 @@ def write_origin(chain_directory: Path, origin: Mapping[str, Any]) -> None:
 def register_chain(anchors_directory: Path, row_id: RowId, *, time_ns: int) -> None:
     """Put row 0 into the chain registry of the default anchor. Raises OSError; FileExistsError when it is there."""
     directory = anchors_directory / "chains"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory)
     entry = {"chain": row_id.chain_id.hex(), "row_hash": row_id.row_hash.hex(), "time_ns": str(time_ns)}
     with (directory / f"{row_id.chain_id.hex()}.json").open("xb") as stream:
         stream.write(canonical_json(entry))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.spool.reader import ChainSpool, Damage
 
 BLOCK_BYTES = 1 << 20
@@ -22,7 +23,7 @@ def quarantine(chain: ChainSpool, damage: Damage, directory: Path) -> Path:
     path = directory / f"{chain.chain_id.hex()}-{position.file:06d}-{position.offset}.bytes"
     if path.exists():
         return path
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory)
     draft = path.with_suffix(f".{os.getpid()}")
     with chain.path(position.file).open("rb") as source, draft.open("wb") as copy:
         source.seek(position.offset)

@@ -6,6 +6,9 @@ Rules
   append left behind it is cut off first. Recovery of a dead writer's file uses the same `settle`.
 - While the writer lives it holds an exclusive flock on `writer.lock`; the kernel lets go of it when the process dies.
 - A forked child closes what it inherited (`abandon`) and writes nothing: its chain is another one.
+- A descriptor is ours while it leads to the file that it was opened for. A process that makes a daemon of itself closes
+  all it finds, a library closes one twice, and the number then belongs to a file or a connection of the application:
+  nothing is written, cut off, unlocked or closed there. `has_file` is asked before each append.
 - No locking here: the recorder's lock orders appends. `sync` may run beside them.
 """
 
@@ -19,6 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spanledger_exporter.directories import OTHERS_MAY_READ, make_directory
 from spanledger_exporter.spool.format import HEADER_BYTES, format_header
 
 LOCK_NAME = "writer.lock"
@@ -41,6 +45,18 @@ def settle(descriptor: int, offset: int) -> None:
         os.ftruncate(descriptor, offset)
 
 
+def _identity(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def _leads_to(descriptor: int, identity: tuple[int, int]) -> bool:
+    try:
+        return _identity(descriptor) == identity
+    except OSError:
+        return False
+
+
 def _write_header(descriptor: int, header: bytes) -> None:
     if os.write(descriptor, header) != len(header):
         raise OSError(errno.ENOSPC, f"expected room for the {len(header)} bytes of a spool file header")
@@ -49,15 +65,17 @@ def _write_header(descriptor: int, header: bytes) -> None:
 class End(NamedTuple):
     """Where the last complete append ended. One tuple, replaced in one assignment: an interrupt sees old or new.
 
-    `mark` is what the caller passed with that append: its head of the chain.
+    `mark` is what the caller passed with that append: its head of the chain. `identity` is the file's device and inode.
     """
 
     descriptor: int
     file: int
     offset: int
     mark: Any
+    identity: tuple[int, int]
 
 
+_NOWHERE = (-1, -1)
 _as_end: Any = tuple.__new__  # once per row: half the time of the class's own constructor
 
 
@@ -70,20 +88,37 @@ class SpoolWriter:
         self.chain_id = chain_id
         self.directory = spool_directory / chain_id.hex()
         self.appends = 0
-        self.end = End(-1, -1, 0, mark)
+        self.end = End(-1, -1, 0, mark, _NOWHERE)
         self._rotate_bytes = rotate_bytes
         self._is_settled = True
         self._sync_lock = threading.RLock()
         self._synced_appends = 0
         self._lock_descriptor = -1
-        self.directory.mkdir(mode=0o700, parents=True)
+        self._lock_identity = _NOWHERE
+        make_directory(spool_directory, mode=OTHERS_MAY_READ)
+        self.directory.mkdir(mode=0o700)
         try:
             self._lock_descriptor = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock_identity = _identity(self._lock_descriptor)
             fcntl.flock(self._lock_descriptor, fcntl.LOCK_EX)
             self._next_file()
         except BaseException:
             self.discard()
             raise
+
+    def has_file(self) -> bool:
+        """Say whether the descriptor is still that of the file; asked right before an append.
+
+        Where the last append ended is where a descriptor of nobody else stands, and costs a tenth of a write to ask.
+        The lock's descriptor is not asked: it would cost as much again, and goes the same ways.
+        """
+        end = self.end
+        try:
+            if os.lseek(end.descriptor, 0, os.SEEK_CUR) == end.offset:
+                return True
+        except OSError:  # closed, or a connection of the application
+            return False
+        return _leads_to(end.descriptor, end.identity)
 
     def append(self, data: bytes, mark: Any) -> None:
         """Write `data` (whole frames) behind the last complete append; on any exception nothing of it counts.
@@ -92,22 +127,24 @@ class SpoolWriter:
         """
         if not self._is_settled:
             self.repair()
-        descriptor, file, offset, _ = self.end
+        descriptor, file, offset, _, identity = self.end
         if offset >= self._rotate_bytes:
             self._next_file()
-            descriptor, file, offset, _ = self.end
+            descriptor, file, offset, _, identity = self.end
         self._is_settled = False
         size = len(data)
         written = os.write(descriptor, data)
         while written < size:  # a nearly full disk takes a part and refuses the rest on the next try
             written += os.write(descriptor, data[written:])
         # Dying here leaves a complete append that the reader accepts: the row exists, and its call never went out.
-        self.end = _as_end(End, (descriptor, file, offset + written, mark))
+        self.end = _as_end(End, (descriptor, file, offset + written, mark, identity))
         self.appends += 1
         self._is_settled = True
 
     def repair(self) -> None:
         """Take back what a failed append left behind."""
+        if not _leads_to(self.end.descriptor, self.end.identity):
+            raise OSError(errno.EBADF, "expected the descriptor of the spool file, which something else has closed")
         settle(self.end.descriptor, self.end.offset)
         self._is_settled = True
 
@@ -135,12 +172,13 @@ class SpoolWriter:
         path = self.directory / file_name(end.file + 1)
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
+            identity = _identity(descriptor)
             _write_header(descriptor, format_header(self.chain_id, end.file + 1))
         except BaseException:
             os.close(descriptor)
             path.unlink()
             raise
-        self.end = End(descriptor, end.file + 1, HEADER_BYTES, end.mark)
+        self.end = End(descriptor, end.file + 1, HEADER_BYTES, end.mark, identity)
         if end.descriptor >= 0:
             os.close(end.descriptor)
 
@@ -173,10 +211,11 @@ class SpoolWriter:
 
     def _close(self, *, unlock: bool) -> None:
         with contextlib.suppress(OSError):
-            if unlock and self._lock_descriptor >= 0:
+            if unlock and _leads_to(self._lock_descriptor, self._lock_identity):
                 fcntl.flock(self._lock_descriptor, fcntl.LOCK_UN)
-        for descriptor in (self.end.descriptor, self._lock_descriptor):
-            if descriptor >= 0:
+        held = ((self.end.descriptor, self.end.identity), (self._lock_descriptor, self._lock_identity))
+        for descriptor, identity in held:
+            if _leads_to(descriptor, identity):
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         self.end, self._lock_descriptor = self.end._replace(descriptor=-1), -1

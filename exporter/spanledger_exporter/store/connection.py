@@ -20,6 +20,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -30,6 +31,7 @@ from clickhouse_connect.driver.compression import get_compressor
 from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
 from spanledger_exporter.config import Settings
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
 from spanledger_exporter.store.address import DEFAULT_DATABASE, ServerAddress, parse_address
 from spanledger_exporter.store.attachment import Attachment
@@ -41,6 +43,9 @@ from spanledger_exporter.store.tables import BY_REFERENCE
 
 EMBEDDED_CONFIGURATION = Path(__file__).with_name("embedded.xml")
 WAIT_S = 10.0
+
+NO_ENGINE = "expected the embedded engine to be installed"
+ENGINE_REMEDY = "pip install 'spanledger[embedded]', or name a server in SPANLEDGER_STORE"
 
 MAX_STATEMENT_BYTES = 4 * 2**20
 """What a statement of ours may be long; ClickHouse's own limit of 256 kB is 4,000 references."""
@@ -267,14 +272,21 @@ class Store:
         except StoreError:
             raise
         except ImportError as error:
-            raise StoreError(
-                f"expected the embedded engine to be installed for {self.name}, got: {error}: "
-                "install spanledger[embedded], or name a server in SPANLEDGER_STORE"
-            ) from error
+            raise StoreError(f"{NO_ENGINE} for {self.name}, got {_why_not(error)}: {ENGINE_REMEDY}") from error
         except Exception as error:
             raise translated(error, name=self.name) from error
         finally:
             _SPEAKS_FOR_ITSELF.reset(token)
+
+
+def has_engine() -> bool:
+    """Say whether the embedded engine is installed, without importing it."""
+    return find_spec("chdb") is not None
+
+
+def _why_not(error: ImportError) -> str:
+    """Return why the engine could not be imported: the driver advises an extra of its own where there is none."""
+    return str(error.__cause__ or error) if has_engine() else "none"
 
 
 # In a statement a path needs quoting, and the engine takes `*`, `?` and braces in it for a pattern.
@@ -432,7 +444,7 @@ def _attach(directory: Path) -> Store:
 
 def _embedded_client(directory: Path, **settings: str | int) -> Client:
     # The engine makes its files readable for everybody, and what people said to a model is in them.
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory)
     return _client(
         interface="chdb",
         path=str(directory),

@@ -31,6 +31,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
+from spanledger_exporter.directories import make_directory
 from spanledger_exporter.errors import ConfigurationError, ProofError, SpanledgerError
 from spanledger_exporter.keys.key_ring import write_durably
 from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint
@@ -65,7 +66,7 @@ class Witness:
         self._clock_s = clock_s
         self._lock = threading.Lock()
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(directory)
         except OSError as error:
             raise ConfigurationError(f"expected to write the witness's state in {directory}, got: {error}") from error
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from spanledger_exporter.cli import main
+from spanledger_exporter.cli import EXIT_UNAVAILABLE, main
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import RecordError
 from spanledger_exporter.read.health import Check, examine
 from spanledger_exporter.recorder import Recorder
 from spanledger_exporter.spool.reader import chains
+from spanledger_exporter.store import connection
 
 
 @pytest.fixture
@@ -108,3 +110,20 @@ def test_an_empty_spool_file_is_no_damage(directory: Path) -> None:
     [chain] = chains(load_settings().spool_directory)
     chain.path(0).write_bytes(b"")
     assert check("spool").status == "ok"
+
+
+def test_an_engine_that_is_not_installed_is_told_before_there_is_a_store(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bare installation records; advising `spanledger ship` would only lead to the next error."""
+
+    def absent(**_options: object) -> None:
+        raise ImportError("pip install clickhouse-connect[chdb]")
+
+    monkeypatch.setitem(sys.modules, "chdb", None)
+    monkeypatch.setattr(connection, "_client", absent)  # the driver has imported the engine, in this process
+    found = check("store")
+    assert (found.status, found.advice.partition(",")[0]) == ("problem", "pip install 'spanledger[embedded]'")
+    record()
+    assert main(["ship"]) == EXIT_UNAVAILABLE
+    assert f"{directory}/store, got none: {found.advice}" in capsys.readouterr().err

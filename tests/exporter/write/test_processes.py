@@ -247,6 +247,28 @@ def test_what_is_in_the_ledger_afterwards(tmp_path: Path, situation: Situation) 
     assert "spanledger" not in finished.stderr
 
 
+CLOSED_FILES = """
+call('a')
+os.closerange(3, 64)
+own = [os.open(f"own-{number}", os.O_RDWR | os.O_CREAT) for number in range(8)]
+call('b')
+os.closerange(3, 64)
+call('c', lambda: os.closerange(3, 64))
+print({os.path.getsize(f"own-{number}") for number in range(8)})
+os.closerange(3, 64)
+"""
+
+
+def test_files_that_the_application_closed_are_not_its_own_next_ones(tmp_path: Path) -> None:
+    """Nothing is lost, and no row lands in what the application opened under the numbers of the ledger's files."""
+    finished = _run(tmp_path, CLOSED_FILES)
+    chains = _chains(tmp_path)
+    assert (finished.returncode, finished.stdout) == (0, "{0}\n")
+    assert (len(_calls(chains, begun=True)), len(_calls(chains, begun=False))) == (3, 3)
+    assert finished.stderr.count("ends without chain.close") == len(chains) == 4
+    assert [len(chain.events("loss")) + len(chain.damage) for chain in chains] == [0, 0, 0, 0]
+
+
 FULL_DISK = """
 import resource
 call('a')
