@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import wrapt
@@ -40,6 +40,34 @@ class _Installed:
     name: str
     original: Any
     replacement: Any
+
+
+class _ObservedMethod(wrapt.ObjectProxy[Any]):
+    """A method of the library to whoever looks at it; its calls go through the wrapper.
+
+    What it binds to is an ordinary method, so that `__func__`, weak references, copies and pickles are what they are
+    without us. The bound wrapper of wrapt has none of these, and hands the unobserved function out as `__func__`.
+    """
+
+    def __init__(self, original: Any, wrapper: Callable[..., Any]) -> None:
+        super().__init__(original)
+        self._self_wrapper = wrapper
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, instance: object, /, *args: Any, **kwargs: Any) -> Any:
+        bound = self.__wrapped__.__get__(instance, type(instance))
+        return self._self_wrapper(bound, instance, args, kwargs)
+
+    def __copy__(self) -> Any:
+        return self  # as functions do
+
+    def __deepcopy__(self, _memo: object) -> Any:
+        return self
+
+    def __reduce_ex__(self, _protocol: Any) -> str:
+        return str(self.__qualname__)  # by reference: another process observes its own
 
 
 class PatchSet:
@@ -103,7 +131,8 @@ class PatchSet:
         original = vars(owner).get(name) if isinstance(owner, type | ModuleType) else None
         if owner is None or original is None:
             return
-        replacement = wrapt.FunctionWrapper(original, patch.wrapper)
+        is_method = isinstance(owner, type) and isinstance(original, FunctionType)  # also somebody's proxy of one
+        replacement = (_ObservedMethod if is_method else wrapt.FunctionWrapper)(original, patch.wrapper)
         setattr(owner, name, replacement)
         self._installed[(patch.module, patch.target)] = _Installed(owner, name, original, replacement)
 
