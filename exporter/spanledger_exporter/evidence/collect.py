@@ -22,10 +22,12 @@ from spanledger_exporter.evidence.bundle import proof_name
 from spanledger_exporter.evidence.proofs import SegmentTree
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.log_entry import Segment, as_segment, parse_entry
-from spanledger_exporter.ledger.merkle import Tree, leaf_hashes
+from spanledger_exporter.ledger.merkle import leaf_hashes
+from spanledger_exporter.ledger.sparse_tree import SparseTree
+from spanledger_exporter.read.log_entries import log_leaves, segments_over, whole_log_size
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.envelopes import parse_envelope, references
-from spanledger_exporter.verify.source import CheckpointRow, ContentRow, LogRow, Place, ReceiptRow, RowTuple
+from spanledger_exporter.verify.source import CheckpointRow, ContentRow, Place, ReceiptRow, RowTuple
 from spanledger_exporter.verify.store_source import SETTINGS, StoreSource
 
 CHUNK = 500
@@ -69,9 +71,8 @@ def collect(store: Store, scope: Scope) -> Collected:
     rows = _read_rows(store, scope)
     contents = _read_contents(store, rows)
     source = StoreSource(store)
-    log = list(source.log())
     checkpoints, all_receipts = source.checkpoints(), source.receipts()
-    proved, proofs = _prove(store, rows, log, checkpoints, all_receipts)
+    proved, proofs = _prove(store, rows, checkpoints, all_receipts)
     sizes = set(proved.values())
     receipts = [row for row in all_receipts if row.size in sizes]
     files = {
@@ -148,17 +149,17 @@ def _content_files(contents: Mapping[bytes, ContentRow]) -> dict[str, bytes]:
 def _prove(
     store: Store,
     rows: Sequence[RowTuple],
-    log: Sequence[LogRow],
     checkpoints: Sequence[CheckpointRow],
     receipts: Sequence[ReceiptRow],
 ) -> tuple[dict[Place, int], dict[str, bytes]]:
     """Return the size of the checkpoint that proves each row, and the proof files."""
-    by_size = {row.size: row for row in checkpoints if row.size <= len(log)}
+    log_size = whole_log_size(store)
+    by_size = {row.size: row for row in checkpoints if row.size <= log_size}
     ends = proof_ends(by_size, receipts)
-    tree = Tree([row.leaf_hash for row in log])
+    trees = _SegmentTrees(store, rows)
+    tree = SparseTree(log_leaves(store, max(ends, default=0)), wanted=trees.indexes, sizes=ends)
     proofs: dict[str, bytes] = {}
     proved: dict[Place, int] = {}
-    trees = _SegmentTrees(store, log)
     for row in rows:
         segment = trees.of(row[0], row[1])
         size = next((end for end in ends if segment is not None and segment.index < end), None)
@@ -187,25 +188,34 @@ def proof_ends(sizes: Collection[int], receipts: Iterable[ReceiptRow]) -> list[i
 class _SegmentTrees:
     """Finds the sealed segment of a row, and reads its row hashes once."""
 
-    def __init__(self, store: Store, log: Sequence[LogRow]) -> None:
+    def __init__(self, store: Store, rows: Iterable[RowTuple]) -> None:
         self._store = store
-        self._segments: dict[bytes, list[tuple[Segment, LogRow]]] = {}
+        self._segments: dict[bytes, list[tuple[Segment, int, bytes]]] = {}
         self._trees: dict[int, SegmentTree | None] = {}
-        for row in log:
-            segment = _segment(row.entry)
+        places: dict[str, list[int]] = {}
+        for row in rows:
+            places.setdefault(row[0].hex(), []).append(row[1])
+        for index, text in segments_over(store, {chain: (min(seqs), max(seqs)) for chain, seqs in places.items()}):
+            entry = text.encode()
+            segment = _segment(entry)
             if segment is not None:
-                self._segments.setdefault(segment.chain, []).append((segment, row))
+                self._segments.setdefault(segment.chain, []).append((segment, index, entry))
+
+    @property
+    def indexes(self) -> list[int]:
+        """Return where the segments' entries are in the log."""
+        return [index for segments in self._segments.values() for _, index, _ in segments]
 
     def of(self, chain: bytes, seq: int) -> SegmentTree | None:
         """Return the segment that seals a row; None when none does, or when its rows are not all there."""
-        for segment, row in self._segments.get(chain, ()):
+        for segment, index, entry in self._segments.get(chain, ()):
             if segment.first <= seq <= segment.last:
-                if row.index not in self._trees:
-                    self._trees[row.index] = self._read(segment, row)
-                return self._trees[row.index]
+                if index not in self._trees:
+                    self._trees[index] = self._read(segment, index, entry)
+                return self._trees[index]
         return None
 
-    def _read(self, segment: Segment, row: LogRow) -> SegmentTree | None:
+    def _read(self, segment: Segment, index: int, entry: bytes) -> SegmentTree | None:
         sql = (
             "SELECT DISTINCT seq, row_hash FROM rows WHERE "
             f"chain_id = toFixedString(unhex('{segment.chain.hex()}'), 16)"
@@ -214,7 +224,7 @@ class _SegmentTrees:
         hashes = [row_hash for _, row_hash in self._store.query(sql)]
         if len(hashes) != segment.last - segment.first + 1:
             return None
-        return SegmentTree(segment, index=row.index, entry=row.entry, leaf_hashes=leaf_hashes(hashes))
+        return SegmentTree(segment, index=index, entry=entry, leaf_hashes=leaf_hashes(hashes))
 
 
 def _segment(entry: bytes) -> Segment | None:

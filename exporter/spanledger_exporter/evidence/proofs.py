@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from spanledger_exporter.ledger.log_entry import Segment
 from spanledger_exporter.ledger.merkle import Tree
+from spanledger_exporter.ledger.sparse_tree import SparseTree
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 
 
@@ -18,7 +19,7 @@ class SegmentTree:
         self.entry = entry
         self._tree = Tree(leaf_hashes)
 
-    def prove(self, seq: int, *, log: Tree, size: int, note: str) -> bytes:
+    def prove(self, seq: int, *, log: SparseTree, size: int, note: str) -> bytes:
         """Return the proof of row `seq` under the checkpoint of `size`, about 1 kB."""
         path = self._tree.inclusion_proof(seq - self.segment.first)
         extra = len(self.entry).to_bytes(4, "big") + self.entry + b"".join(path)

@@ -13,36 +13,22 @@ outsider verifies an evidence bundle with a program of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import orjson
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
-from spanledger_exporter.ledger.merkle import (
-    HASH_SIZE,
-    LeafRange,
-    inclusion_ranges,
-    leaf_hash,
-    root_of,
-    root_of_leaves,
-    verify_inclusion,
-)
+from spanledger_exporter.ledger.merkle import leaf_hash, root_of_leaves, verify_inclusion
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
+from spanledger_exporter.ledger.sparse_tree import SparseTree
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
+from spanledger_exporter.read.log_entries import log_leaves, segments_over
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.local import load_trust
-
-LEAVES_PER_QUERY: Final = 1 << 18
-"""8 MiB of hashes at a time."""
-
-BLOCK: Final = 1_024
-"""Leaves of the log whose root is remembered; a power of two."""
 
 StepStatus = Literal["ok", "waiting", "failed"]
 
@@ -144,14 +130,8 @@ def _judged(claim: str, holds: bool, detail: str) -> Step:
 
 
 def _covering_entry(store: Store, row: _Stored) -> tuple[int, dict[str, Any]] | None:
-    found = store.query(
-        f"SELECT `index`, entry FROM {store.database}.log "
-        "WHERE JSONExtractString(entry, 'type') = 'segment' "
-        "AND JSONExtractString(entry, 'chain') = {chain:String} AND JSONExtractUInt(entry, 'first') <= {seq:UInt64} "
-        "AND JSONExtractUInt(entry, 'last') >= {seq:UInt64} ORDER BY `index` LIMIT 1",
-        {"chain": row.chain_id.hex(), "seq": row.seq},
-    )
-    return (int(found[0][0]), {"raw": found[0][1], **orjson.loads(found[0][1])}) if found else None
+    found = segments_over(store, {row.chain_id.hex(): (row.seq, row.seq)})
+    return (found[0][0], {"raw": found[0][1], **orjson.loads(found[0][1])}) if found else None
 
 
 def _segment_step(store: Store, row: _Stored, index: int, entry: dict[str, Any]) -> Step:
@@ -186,49 +166,10 @@ def _log_step(store: Store, settings: Settings, index: int, entry: dict[str, Any
 
 
 def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) -> list[bytes]:
-    proof = inclusion_hashes(_leaves(store, checkpoint.size), index, checkpoint.size)
-    verify_inclusion(index=index, size=checkpoint.size, leaf=leaf, proof=proof, root=checkpoint.root)
+    size = checkpoint.size
+    proof = SparseTree(log_leaves(store, size), wanted=(index,), sizes=(size,)).inclusion_proof(index, size)
+    verify_inclusion(index=index, size=size, leaf=leaf, proof=proof, root=checkpoint.root)
     return proof
-
-
-def _leaves(store: Store, size: int) -> Iterator[bytes]:
-    """Yield the log's leaf hashes in order, in pages: a log of millions is never in memory as a whole."""
-    for start in range(0, size, LEAVES_PER_QUERY):
-        rows = store.query(
-            f"SELECT leaf_hash FROM {store.database}.log "
-            "WHERE `index` >= {start:UInt64} AND `index` < {end:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
-            {"start": start, "end": min(start + LEAVES_PER_QUERY, size)},
-        )
-        yield from (value for (value,) in rows)
-
-
-def inclusion_hashes(leaves: Iterable[bytes], index: int, size: int) -> list[bytes]:
-    """Return the inclusion proof of leaf `index` in a tree of `size`, as `Tree` does, in one pass over the leaf hashes.
-
-    The ranges of a proof lie side by side around the leaf, so that one block at a time has to be held.
-    """
-    ranges = inclusion_ranges(index, size)
-    passing = iter(leaves)
-    roots: dict[LeafRange, bytes] = {}
-    for start, end in sorted([*ranges, (index, index + 1)]):
-        roots[start, end] = _range_root(islice(passing, end - start))
-    return [roots[leaf_range] for leaf_range in ranges]
-
-
-def _range_root(leaves: Iterator[bytes]) -> bytes:
-    """Return the root over the leaf hashes of a range; a wide one splits at multiples of BLOCK from its start."""
-    blocks: list[bytes] = []
-    block = list(islice(leaves, BLOCK))
-    while following := list(islice(leaves, BLOCK)):
-        blocks.append(_block_root(b"".join(block)))
-        block = following
-    return root_of([*blocks, _block_root(b"".join(block))]) if blocks else root_of(block)
-
-
-@lru_cache(maxsize=1_024)  # 32 MiB
-def _block_root(leaves: bytes) -> bytes:
-    """Return the root over leaf hashes, 32 bytes each. Remembered by what they are: a log only grows."""
-    return root_of([leaves[start : start + HASH_SIZE] for start in range(0, len(leaves), HASH_SIZE)])
 
 
 def _anchor_step(store: Store, index: int, size: int) -> Step:

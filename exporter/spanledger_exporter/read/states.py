@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.log_entries import ABOUT_CHAINS
 from spanledger_exporter.store.connection import Store
 
 
@@ -33,17 +34,12 @@ class Coverage:
         ]
 
 
-# An entry is canonical JSON, which escapes no hex digit: what follows the key is the chain. Three times as fast as to
-# parse every entry of the log.
-_ABOUT_THEM = 'substring(entry, position(entry, \'"chain":"\') + 9, 32) IN {chains:Array(String)}'
-
-
 def load_coverage(store: Store, chains: Iterable[str]) -> Coverage:
     """Read how far the named chains are covered."""
     rows = store.query(
         f"SELECT JSONExtractString(entry, 'chain') AS chain, max(JSONExtractUInt(entry, 'last')) + 1, "
         f"maxIf(JSONExtractUInt(entry, 'last') + 1, `index` < (SELECT max(size) FROM {store.database}.anchors)) "
-        f"FROM {store.database}.log PREWHERE {_ABOUT_THEM} WHERE JSONExtractString(entry, 'type') = 'segment' "
+        f"FROM {store.database}.log PREWHERE {ABOUT_CHAINS} WHERE JSONExtractString(entry, 'type') = 'segment' "
         "AND chain IN {chains:Array(String)} GROUP BY chain",
         {"chains": sorted(set(chains))},
     )

@@ -21,7 +21,10 @@ from spanledger_exporter.store.address import DEFAULT_DATABASE
 from spanledger_exporter.store.columns import COLUMNS, DECISIONS_VERSION, fields_definition
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.tables import (
+    BY_CHAIN,
     BY_REFERENCE,
+    CHAIN_OF_ENTRY_SQL,
+    LOG,
     OLD_PARTS_LIFETIME_S,
     REFERENCES_SQL,
     ROWS,
@@ -140,10 +143,17 @@ def _decisions(layout: Layout) -> list[str]:
     return [*statements, f"ALTER TABLE {layout.local_name(ROWS)}{layout.on_cluster} {index}"]
 
 
+def _log_by_chain(layout: Layout) -> list[str]:
+    """Return what lets pages and proofs skip the entries of other chains; older parts get it when they are merged."""
+    index = f"ADD INDEX IF NOT EXISTS {BY_CHAIN} {CHAIN_OF_ENTRY_SQL} TYPE bloom_filter(0.01) GRANULARITY 1"
+    return [f"ALTER TABLE {layout.local_name(LOG)}{layout.on_cluster} {index}"]
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(1, "the tables of ledger.md section 8", _first_tables),
     Migration(2, "look-ups by trace and case, leases of sealers", _lookups),
     Migration(DECISIONS_VERSION, "columns of decisions, reviews and escalations, look-up by content", _decisions),
+    Migration(4, "look-up of log entries by chain", _log_by_chain),
 )
 
 VERSION = MIGRATIONS[-1].version

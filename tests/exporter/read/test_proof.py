@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ from ledger_story import CASES, tell
 from ledgers import Ledger
 from served_console import command
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.ledger.merkle import Tree, leaf_hash
 from spanledger_exporter.ledger.row import Row
-from spanledger_exporter.read import proof
-from spanledger_exporter.read.proof import BLOCK, RowProof, inclusion_hashes, prove_row
+from spanledger_exporter.read import log_entries
+from spanledger_exporter.read.proof import RowProof, prove_row
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -64,28 +62,6 @@ def test_every_step_holds_for_every_row_of_a_sealed_ledger(settings: Settings, l
             assert proof.tlog_proof.startswith("c2sp.org/tlog-proof@v1\n")
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, BLOCK, BLOCK + 1, 3 * BLOCK - 1, 3 * BLOCK, 5 * BLOCK + 700])
-def test_a_proof_from_remembered_blocks_is_that_of_the_tree(size: int) -> None:
-    """At the edges of blocks and of the tree, asked for twice."""
-    leaves = [leaf_hash(number.to_bytes(4, "big")) for number in range(size)]
-    tree = Tree(leaves)
-    indexes = {0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 5, size // 2, size - 2, size - 1}
-    for index in sorted(index for index in indexes if 0 <= index < size) * 2:
-        assert inclusion_hashes(leaves, index, size) == tree.inclusion_proof(index)
-        assert inclusion_hashes(iter(leaves), index, size) == tree.inclusion_proof(index)
-
-
-def test_a_proof_is_made_in_one_pass_without_holding_the_log() -> None:
-    """A log of millions would be hundreds of megabytes as Python objects; a block and a root per block are enough."""
-    size = 300_000
-    tracemalloc.start()
-    hashes = inclusion_hashes((number.to_bytes(32, "big") for number in range(size)), 123_456, size)
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert hashes == Tree(number.to_bytes(32, "big") for number in range(size)).inclusion_proof(123_456)
-    assert peak_bytes < 20_000_000  # the leaves alone, in a list, are 22 MB; the blocks that are remembered, 10 MB
-
-
 def test_pages_of_the_log_meet_without_a_gap(
     settings: Settings, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +69,7 @@ def test_pages_of_the_log_meet_without_a_gap(
     found: set[str] = set()
     with open_store(settings, role="owner") as store:
         for page in (1, 2, 1 << 18):
-            monkeypatch.setattr(proof, "LEAVES_PER_QUERY", page)
+            monkeypatch.setattr(log_entries, "LEAVES_PER_QUERY", page)
             found.add(proof_of(store, settings, ledger.rows[3]).tlog_proof)
     assert len(found) == 1
     assert "c2sp.org/tlog-proof@v1" in found.pop()
