@@ -19,7 +19,7 @@ from spanledger_exporter.evidence.collect import Scope
 from spanledger_exporter.evidence.create import Bundle, create_bundle
 from spanledger_exporter.evidence.report import scope_words
 from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
-from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.read.when import parse_span
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.local import check_keys, pin_of
 
@@ -57,11 +57,12 @@ def _create(arguments: argparse.Namespace) -> int:
     if not (arguments.case or arguments.trace or arguments.since or arguments.until):
         raise UsageError("expected --case, --trace, --since or --until, got none: what shall the bundle be about?")
     now_ns = time.time_ns()
+    since_ns, until_ns = parse_span(arguments.since, arguments.until, now_ns=now_ns)
     scope = Scope(
         case_id=arguments.case,
         trace_id=arguments.trace,
-        since_ns=parse_time(arguments.since, now_ns=now_ns) if arguments.since else None,
-        until_ns=parse_time(arguments.until, now_ns=now_ns) if arguments.until else None,
+        since_ns=since_ns,
+        until_ns=until_ns,
         tenant=arguments.tenant,
     )
     created_at = datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat()

@@ -11,7 +11,7 @@ from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.exporting import count_rows, export_rows
-from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.read.when import parse_span
 
 EPILOG = """examples:
   spanledger export --format jsonl -o rows.jsonl
@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the rows, and say on stderr how many."""
-    now_ns = time.time_ns()
+    since_ns, until_ns = parse_span(arguments.since, arguments.until, now_ns=time.time_ns())
     criteria = Criteria(
-        since_ns=parse_time(arguments.since, now_ns=now_ns) if arguments.since else None,
-        until_ns=parse_time(arguments.until, now_ns=now_ns) if arguments.until else None,
+        since_ns=since_ns,
+        until_ns=until_ns,
         case_id=arguments.case,
         event_type=arguments.event_type,
         tenant=arguments.tenant,

@@ -11,7 +11,7 @@ from spanledger_exporter.read.criteria import DEFAULT_LIMIT, Criteria
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.figures import format_duration, format_money
 from spanledger_exporter.read.finding import search
-from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.read.when import parse_span
 
 EPILOG = """examples:
   spanledger search --case CASE-1
@@ -63,10 +63,10 @@ _ASKED = {"since", "until", "event_type", "model", "actor", "reviewer", "case", 
 
 def criteria_of(arguments: argparse.Namespace) -> Criteria:
     """Return what the arguments ask for."""
-    now_ns = time.time_ns()
+    since_ns, until_ns = parse_span(arguments.since, arguments.until, now_ns=time.time_ns())
     return Criteria(
-        since_ns=parse_time(arguments.since, now_ns=now_ns) if arguments.since else None,
-        until_ns=parse_time(arguments.until, now_ns=now_ns) if arguments.until else None,
+        since_ns=since_ns,
+        until_ns=until_ns,
         event_type=arguments.event_type,
         model=arguments.model,
         actor=arguments.actor,

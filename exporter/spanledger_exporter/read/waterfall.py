@@ -58,7 +58,7 @@ def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOpti
     first, last = min(e.start_ns for e in events), max(e.end_ns for e in events)
     lines = [options.style(f"{format_visible(title)} · {summary(events, utc=options.utc)}", "bold"), ""]
     shown: dict[str, str] = {}
-    days = [format_time(event.start, utc=options.utc)[:10] for event in events]
+    days = _days(events, utc=options.utc)
     before = days[0] if len(set(days)) == 1 else ""
     for event, day in zip(events, days, strict=True):
         if day != before:  # a case of several days: the time of day alone would mislead
@@ -71,6 +71,15 @@ def format_waterfall(title: str, events: Sequence[Event], options: WaterfallOpti
             lines.append(options.style(margin + format_visible(" · ".join(facts(event))), "dim"))
             lines += [margin + line for line in _content_lines(event, options, shown)]
     return "\n".join(lines) + "\n"
+
+
+def _days(events: Sequence[Event], *, utc: bool) -> list[str]:
+    """Return the day of each event, with its distance from UTC where clocks were set in between."""
+    times = [format_time(event.start, utc=utc) for event in events]
+    zones = [time.rpartition(" ")[2] for time in times]
+    return [
+        f"{time[:10]} {zone}" if len(set(zones)) > 1 else time[:10] for time, zone in zip(times, zones, strict=True)
+    ]
 
 
 def summary(events: Sequence[Event], *, utc: bool) -> str:

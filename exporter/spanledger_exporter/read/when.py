@@ -1,7 +1,8 @@
 """Times as people type them: ISO 8601, a date, `today`, `yesterday`, or an age: `90s`, `15m`, `2h`, `7d`, `4w`.
 
-A time without a zone is local, unless the caller names another. Everything becomes Unix nanoseconds, within what the
-store's times hold.
+A time without a zone is local, unless the caller names another. Where clocks are set back an hour comes twice: a span
+begins with the first and ends with the second, and so leaves nothing out. Everything becomes Unix nanoseconds, within
+what the store's times hold.
 """
 
 from __future__ import annotations
@@ -23,18 +24,38 @@ LATEST_NS: Final = 2**63 - 1
 _NANOSECONDS: Final = re.compile(r"\d{16,19}")
 
 
-def parse_time(text: str, *, now_ns: int, zone: tzinfo | None = None) -> int:
+def parse_span(
+    since: str | None, until: str | None, *, now_ns: int, zone: tzinfo | None = None
+) -> tuple[int | None, int | None]:
+    """Return where a span of time begins and ends, None where it is not limited; its end is not part of it.
+
+    Raises UsageError as `parse_time` does, and for a span in which nothing can be: that would look like nothing found.
+    """
+    first_ns = parse_time(since, now_ns=now_ns, zone=zone) if since else None
+    end_ns = parse_time(until, now_ns=now_ns, zone=zone, is_end=True) if until else None
+    if first_ns is not None and end_ns is not None and end_ns <= first_ns:
+        raise UsageError(
+            f"expected an end after the beginning, got since {since!r} and until {until!r}: "
+            "what happens at the end is left out, so a day ends with the date of the next one"
+        )
+    return first_ns, end_ns
+
+
+def parse_time(text: str, *, now_ns: int, zone: tzinfo | None = None, is_end: bool = False) -> int:
     """Return Unix nanoseconds; `zone` is that of a time without one, None the local one.
+
+    Of a time that clocks showed twice the second is taken for an end, else the first.
 
     Raises UsageError when `text` is no time, or one that no row can have.
     """
-    time_ns = _nanoseconds(text.strip(), now_ns=now_ns, zone=zone)
+    folds = (0, 1) if is_end else (0,)  # of a time that never came, the first of the two is the later one
+    time_ns = max(_nanoseconds(text.strip(), now_ns=now_ns, zone=zone, fold=fold) for fold in folds)
     if not EARLIEST_NS <= time_ns <= LATEST_NS:
         raise UsageError(f"expected a time from 1900-01-01 to 2262-04-11, got {text!r}")
     return time_ns
 
 
-def _nanoseconds(text: str, *, now_ns: int, zone: tzinfo | None) -> int:
+def _nanoseconds(text: str, *, now_ns: int, zone: tzinfo | None, fold: int) -> int:
     if text.lower() == "now":
         return now_ns
     if _NANOSECONDS.fullmatch(text):
@@ -43,6 +64,7 @@ def _nanoseconds(text: str, *, now_ns: int, zone: tzinfo | None) -> int:
         if age := _AGE.fullmatch(text):
             return now_ns - int(float(age[1]) * _UNITS[age[2]] * 1_000_000_000)
         moment = _day(text, now_ns=now_ns, zone=zone) or datetime.fromisoformat(text)
+        moment = moment.replace(fold=fold)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=zone) if zone else moment.astimezone()
     except (ValueError, OverflowError) as error:
         raise UsageError(

@@ -13,7 +13,7 @@ import pytest
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.encoding import format_json, write_csv
 from spanledger_exporter.read.figures import format_age, format_duration, format_money, format_time, format_visible
-from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.read.when import parse_span, parse_time
 
 NOON_NS = 1_793_620_800_000_000_000  # 2026-11-02 12:00 UTC
 
@@ -91,6 +91,33 @@ def test_times_can_be_typed_as_people_do(typed: str, expected: int) -> None:
 def test_a_time_without_a_zone_is_in_the_one_that_the_reader_is_shown(typed: str, zone: tzinfo, expected: int) -> None:
     """New York put its clocks back in the night to 1 November 2026: that day began at 04:00 UTC and had 25 hours."""
     assert parse_time(typed, now_ns=NOON_NS, zone=zone) == expected
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "hours"),
+    [
+        ("2026-10-25T02:15", "2026-10-25T02:45", 1.5),  # twice that night: from the first to the second
+        ("2026-03-29T02:15", "2026-03-29T02:45", 0.5),  # never that night
+        ("2026-10-25", "2026-10-26", 25),
+        ("2026-03-29", "2026-03-30", 23),
+        ("2028-02-29", "2028-03-01", 24),
+        ("2026-12-31", "2027-01-01", 24),
+        ("2026-10-25T02:15+02:00", "2026-10-25T02:45+02:00", 0.5),
+    ],
+)
+def test_a_span_leaves_nothing_out_when_clocks_are_set(since: str, until: str, hours: float) -> None:
+    """Rows of the second 02:15 were not found between 02:15 and 02:45."""
+    first_ns, end_ns = parse_span(since, until, now_ns=NOON_NS, zone=ZoneInfo("Europe/Berlin"))
+    assert first_ns is not None
+    assert end_ns is not None
+    assert end_ns - first_ns == hours * 3_600_000_000_000
+
+
+@pytest.mark.parametrize("until", ["2026-11-01", "2026-11-02", "8h"])
+def test_a_span_in_which_nothing_can_be_is_refused(until: str) -> None:
+    """One day from the second to the second of November: the end is left out."""
+    with pytest.raises(UsageError, match="ends with the date of the next one"):
+        parse_span("2026-11-02T09:00Z" if until == "8h" else "2026-11-02", until, now_ns=NOON_NS, zone=UTC)
 
 
 @pytest.mark.parametrize("typed", ["9999-12-31", "1899-12-31T00:00Z", "99999999999w", "9" * 19, "2263-01-01T00:00Z"])

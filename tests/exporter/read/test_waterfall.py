@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from spanledger_exporter.read.contents import ReadableContent
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.waterfall import WaterfallOptions, format_waterfall
@@ -64,3 +68,22 @@ def test_a_case_of_several_days_names_each_day() -> None:
     assert page.index("2026-11-03") == page.index("2026-11-02") + 3
     one = format_waterfall("CASE-1", [turn(1), turn(2)], WaterfallOptions(utc=True)).splitlines()
     assert not [line for line in one if line.startswith("2026-")]
+
+
+def test_a_case_across_the_setting_of_clocks_says_by_how_much_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half past two came before two o'clock, and nothing said why."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        before_s = 1_792_888_200 - 1_793_606_400  # 2026-10-25 02:30 summer time
+        turns = [turn(before_s), turn(before_s + 1800)]
+        page = format_waterfall("CASE-1", turns, WaterfallOptions()).splitlines()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [line[:17] for line in page if line.startswith(("2026-", "02:"))] == [
+        "2026-10-25 +02:00",
+        "02:30:00.000  mod",
+        "2026-10-25 +01:00",
+        "02:00:00.000  mod",
+    ]
