@@ -10,7 +10,8 @@ Rules
 - The reviewer is whoever the token belongs to; `reviewer` in the body is taken only on an open loopback console.
 - `?tenant=…` narrows what somebody sees who sees every tenant; somebody of one tenant sees that one, whatever it says.
 - `?reason=…` says why somebody looks; it stands in the access row.
-- A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where.
+- A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where. Its
+  `as_of` leaves out of a search what was stored since the first page: nothing comes twice, nothing is passed over.
 - A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
 """
 
@@ -18,13 +19,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import ASKABLE, Console, case_of, criteria_of, page_number, person_of, why
+from spanledger_exporter.console.pages import ASKABLE, Console, as_of, case_of, criteria_of, page_number, person_of, why
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -129,15 +131,18 @@ class Api:
         asked = {
             key: value
             for key, value in request.query_params.items()
-            if value and key not in {"page", "reason", "tenant"}
+            if value and key not in {"page", "reason", "tenant", "as_of"}
         }
         criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 
-        def find() -> list[dict[str, Any]]:
+        def find() -> tuple[list[dict[str, Any]], int]:
             self.ledger.saw(person, "search", asked, reason=why(request))
-            return [event.as_record() for event in search(self.ledger.store, criteria)]
+            as_of_us = as_of(request, self.ledger.store)
+            found = search(self.ledger.store, replace(criteria, as_of_us=as_of_us))
+            return [event.as_record() for event in found], as_of_us
 
-        return _paged(request, await asyncio.to_thread(find), page)
+        found, as_of_us = await asyncio.to_thread(find)
+        return _paged(request, found, page, as_of=as_of_us)
 
     async def case(self, request: Request) -> Response:
         """Return a case in causal order."""
@@ -173,11 +178,11 @@ def answer(value: Any, *, status: int = 200) -> Response:
     return Response(format_json(value), status_code=status, media_type="application/json")
 
 
-def _paged(request: Request, found: list[dict[str, Any]], page: int) -> Response:
+def _paged(request: Request, found: list[dict[str, Any]], page: int, **kept: int) -> Response:
     """Return one page; a `Link` header names the next one where there is more."""
     response = answer(found[:API_PAGE_SIZE])
     if len(found) > API_PAGE_SIZE:
-        following = request.url.include_query_params(page=page + 1)
+        following = request.url.include_query_params(page=page + 1, **kept)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     return response
 

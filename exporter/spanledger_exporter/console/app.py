@@ -16,10 +16,12 @@ from starlette.types import ASGIApp
 from spanledger_exporter.config import Settings
 from spanledger_exporter.console.api import Api, NotFoundError, answer
 from spanledger_exporter.console.forms import Sessions
-from spanledger_exporter.console.guard import Guard, TooLargeError
+from spanledger_exporter.console.guard import REVIEW, Guard, TooLargeError
 from spanledger_exporter.console.ledger import ConsoleLedger
 from spanledger_exporter.console.options import ConsoleOptions
 from spanledger_exporter.console.pages import Console
+from spanledger_exporter.console.reviews import Reviews
+from spanledger_exporter.console.signing_in import SigningIn
 from spanledger_exporter.errors import SpanledgerError, UsageError
 
 STATIC = Path(__file__).with_name("static")
@@ -33,7 +35,8 @@ def make_app(settings: Settings, options: ConsoleOptions) -> ASGIApp:
     options.check()
     ledger, sessions = ConsoleLedger(settings), Sessions()
     console = Console(ledger, options, sessions)
-    api = Api(console)
+    api, reviews = Api(console), Reviews(console)
+    door = SigningIn(console, reviews)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -63,10 +66,11 @@ def make_app(settings: Settings, options: ConsoleOptions) -> ASGIApp:
             Route("/event", console.event),
             Route("/verdict", console.verdict_page, methods=["GET", "POST"]),
             Route("/queue", console.queue),
-            Route("/review", console.review, methods=["GET", "POST"]),
+            Route(REVIEW, reviews.show),
+            Route(REVIEW, door.review, methods=["POST"]),
             Route("/access", console.access_log),
-            Route("/sign-in", console.sign_in, methods=["GET", "POST"]),
-            Route("/sign-out", console.sign_out, methods=["POST"]),
+            Route("/sign-in", door.sign_in, methods=["GET", "POST"]),
+            Route("/sign-out", door.sign_out, methods=["POST"]),
             Route("/api/reviews", api.reviews, methods=["POST"]),
             Route("/api/decisions", api.decisions, methods=["POST"]),
             Route("/api/queue", api.queue),

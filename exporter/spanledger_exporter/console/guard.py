@@ -4,6 +4,7 @@
 2. Origin: a request that changes something must come from our own pages (`Sec-Fetch-Site`, `Origin`), and a form must
    carry the token that its page was given (see `forms.py`).
 3. Who: the proxy's header, a signed-in session, a bearer token, or, on an open loopback console, whoever runs it.
+   Nobody is asked to sign in: for a review that was filled in, its own handler asks, and keeps what was written.
 4. How much: a body of more than `MAX_BODY_BYTES` is 413, however it arrives; the rest of it is not read.
 5. Every answer, that to a failure of ours too: nothing from elsewhere, no script, no frame, no cache, no referrer.
 """
@@ -29,6 +30,7 @@ MAX_BODY_BYTES: Final = 16 << 20
 _PORT: Final = re.compile(r":[0-9]*\Z")
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _FREE: Final = ("/sign-in", "/static/")
+REVIEW: Final = "/review"
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -61,10 +63,15 @@ class Guard:
         if refusal is None:
             person = self._person(request)
             # The path that is routed by, and not `request.url`, which is read from a text with the Host header in it.
-            if person is None and not scope["path"].startswith(_FREE):
+            if person is None and not self._asks_by_itself(request, scope["path"]):
                 refusal = self._ask_who(request)
             scope.setdefault("state", {})["person"] = person
         await (refusal or self.app)(scope, _limited(receive), _with_headers(send))
+
+    def _asks_by_itself(self, request: Request, path: str) -> bool:
+        """Say whether a page is for people who are not known yet, or asks who they are: a filled-in review does."""
+        keeps_review = path == REVIEW and request.method == "POST" and not self.options.user_header
+        return path.startswith(_FREE) or keeps_review
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "").lower()

@@ -168,9 +168,10 @@ class ConsoleLedger:
             raise UsageError(f"expected a case that is recorded, got {case_id}: nothing is recorded about it")
         return bundle.data
 
-    def access_log(self, *, tenant: str, limit: int, offset: int) -> list[Event]:
-        """Return the newest accesses."""
-        return read_newest(self.store, "event_type = 'access'", tenant=tenant, limit=limit, offset=offset)
+    def access_log(self, *, tenant: str, limit: int, offset: int, as_of_us: int) -> list[Event]:
+        """Return the newest accesses that the store had taken by `as_of_us` (Unix microseconds)."""
+        where = f"event_type = 'access' AND stored_at <= fromUnixTimestamp64Micro(toInt64({as_of_us}))"
+        return read_newest(self.store, where, tenant=tenant, limit=limit, offset=offset)
 
     def _ship_regularly(self) -> None:
         while not self._stopped.wait(SHIP_EVERY_S):

@@ -11,50 +11,34 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC
-from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from spanledger_exporter.console.forms import Sessions
-from spanledger_exporter.console.guard import COOKIE, MAX_BODY_BYTES, session_cookie
 from spanledger_exporter.console.ledger import ConsoleLedger
 from spanledger_exporter.console.options import ConsoleOptions, Person
-from spanledger_exporter.console.rendering import Pages, link
+from spanledger_exporter.console.rendering import Pages
 from spanledger_exporter.errors import UsageError
-from spanledger_exporter.read.contents import ReadableContent, load_contents
+from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
 from spanledger_exporter.read.exporting import export_rows
-from spanledger_exporter.read.finding import find_case, find_event, find_reviews, find_row, find_trace, search
-from spanledger_exporter.read.judging import complete_review, content_policy, draft_of, make_review, review_row
+from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
+from spanledger_exporter.read.newest import newest_stored_us
 from spanledger_exporter.read.proof import RowProof, prove_row, prove_spooled
 from spanledger_exporter.read.queue import waiting
 from spanledger_exporter.read.unshipped import Unshipped
 from spanledger_exporter.read.waterfall import summary, total_cost
-from spanledger_exporter.read.when import parse_time
+from spanledger_exporter.read.when import parse_span
 from spanledger_exporter.store.connection import Store
 
 PAGE_SIZE: Final = 25
-MEANWHILE: Final = (
-    "Somebody reviewed this while you had the form open: see below. Nothing of yours is recorded yet. "
-    "Send it again to record it beside the other."
-)
 MAX_EVENTS_SHOWN: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What a review is about: the event, its contents, the draft that it put out, and the reviews that there are."""
-
-    event: Event
-    contents: Mapping[str, ReadableContent]
-    draft: str
-    reviews: Sequence[Event]
 
 
 class Console:
@@ -65,23 +49,23 @@ class Console:
         self.pages = Pages(sessions)
         self.verdict: dict[str, Any] | None = None
         self.verdict_at_s = 0.0
-        self._judging = asyncio.Lock()
 
     async def search(self, request: Request) -> Response:
         """Show the newest events that meet the criteria."""
         asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
         page = page_number(asked)
-        asked.pop("page", None)
-        asked.pop("tenant", None)
+        for name in ("page", "tenant", "as_of"):
+            asked.pop(name, None)
         reason = asked.pop("reason", "")
         person = person_of(request)
         criteria = criteria_of(asked, tenant=person.tenant, page=page)
 
-        def find() -> list[Event]:
+        def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "search", asked, reason=reason)
-            return search(self.ledger.store, criteria)
+            as_of_us = as_of(request, self.ledger.store)
+            return search(self.ledger.store, replace(criteria, as_of_us=as_of_us)), as_of_us
 
-        events = await asyncio.to_thread(find)
+        events, as_of_us = await asyncio.to_thread(find)
         is_full = len(events) > PAGE_SIZE
         return self.pages.render(
             request,
@@ -90,6 +74,7 @@ class Console:
             asked=asked,
             page=page,
             has_more=is_full,
+            as_of=as_of_us,
             tenant=person.tenant,
             with_tenants=len({event.text("tenant") for event in events}) > 1,
         )
@@ -146,7 +131,7 @@ class Console:
         def find() -> tuple[list[Event], Mapping[str, Any], list[Any]]:
             self.ledger.saw(person, "show", {"event_id": wanted}, reason=why(request))
             unshipped, store = self.ledger.unshipped(person), self.ledger.store
-            events = _named(store, wanted, person.tenant, unshipped)
+            events = named(store, wanted, person.tenant, unshipped)
             proofs = [self._proof(event, unshipped) for event in events]
             return events, load_contents(store, events, tenant=person.tenant, unshipped=unshipped), proofs
 
@@ -201,93 +186,25 @@ class Console:
             with_tenants=with_tenants,
         )
 
-    async def review(self, request: Request) -> Response:
-        """Show the form for a review, or record what was filled in."""
-        subject = await asyncio.to_thread(self._subject, request)
-        if request.method == "GET":
-            return self._review_form(request, subject, draft=subject.draft)
-        sent = await request.form(max_part_size=MAX_BODY_BYTES)  # a draft may be larger than the default of 1 MiB
-        form = {key: str(value) for key, value in sent.items()}
-        spent_s = self._expect_token(request, form.get("form_token", ""))
-        draft = form.get("draft", "").replace("\r\n", "\n")
-        try:
-            review = make_review(
-                reviewer=person_of(request).name,
-                action=form.get("action", ""),
-                role=form.get("role") or None,
-                draft=draft or None,
-                final=form.get("final", "").replace("\r\n", "\n") if form.get("action") == "edit" else None,
-                reasoning=form.get("reasoning") or None,
-                seconds_spent=round(spent_s, 1),
-            )
-        except UsageError as error:
-            return self._review_form(request, subject, draft=draft, filled=form, problem=str(error), status=400)
-        review = complete_review(review, subject.event, subject.contents)
-        judgement = review_row(review, subject.event, content_policy(self.ledger.settings))
-        async with self._judging:  # of two who send at once, the second hears of the first
-            reviews = await asyncio.to_thread(self._reviews, person_of(request), subject.event.event_id)
-            if form.get("reviews", "0") != str(len(reviews)):
-                subject = replace(subject, reviews=reviews)
-                return self._review_form(request, subject, draft=draft, filled=form, problem=MEANWHILE, status=409)
-            row = await asyncio.to_thread(self.ledger.append, judgement)
-        await asyncio.to_thread(self.ledger.make_visible, row)
-        case_id = subject.event.text("context", "case_id")
-        return RedirectResponse(link(f"/case/{case_id}", reason=why(request)) if case_id else "/queue", status_code=303)
-
-    def _subject(self, request: Request) -> _Subject:
-        """Return what a review is about; the access is recorded."""
-        person, wanted = person_of(request), request.query_params.get("event", "")
-        self.ledger.saw(person, "review", {"event_id": wanted}, reason=why(request))
-        unshipped, store = self.ledger.unshipped(person), self.ledger.store
-        found = _named(store, wanted, person.tenant, unshipped)
-        if len(found) != 1:
-            raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
-        (event,) = found
-        about = event.text("parent_event_id") if event.event_type == "human_review" else ""
-        others = find_event(store, about, tenant=person.tenant, unshipped=unshipped) if about else []
-        contents = load_contents(store, [*found, *others], tenant=person.tenant, unshipped=unshipped)
-        draft = draft_of(event, contents) or next(filter(None, (draft_of(e, contents) for e in others)), "")
-        reviews = find_reviews(store, event.event_id, tenant=person.tenant, unshipped=unshipped)
-        return _Subject(event, contents, draft, reviews)
-
-    def _reviews(self, person: Person, event_id: str) -> list[Event]:
-        unshipped = self.ledger.unshipped(person)
-        return find_reviews(self.ledger.store, event_id, tenant=person.tenant, unshipped=unshipped)
-
-    def _review_form(
-        self,
-        request: Request,
-        subject: _Subject,
-        *,
-        draft: str,
-        filled: Mapping[str, str] = MappingProxyType({}),
-        problem: str = "",
-        status: int = 200,
-    ) -> Response:
-        return self.pages.render(
-            request,
-            "review.html",
-            status=status,
-            event=subject.event,
-            contents=subject.contents,
-            reviews=subject.reviews,
-            draft=draft,
-            filled=filled,
-            problem=problem,
-        )
-
     async def access_log(self, request: Request) -> Response:
         """Show who looked at what."""
         person, page = person_of(request), page_number(request.query_params)
 
-        def find() -> list[Event]:
+        def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "access log", {}, reason=why(request))
-            offset = (page - 1) * PAGE_SIZE
-            return self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset)
+            offset, as_of_us = (page - 1) * PAGE_SIZE, as_of(request, self.ledger.store)
+            found = self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset, as_of_us=as_of_us)
+            return found, as_of_us
 
-        events = await asyncio.to_thread(find)
-        has_more = len(events) > PAGE_SIZE
-        return self.pages.render(request, "access.html", events=events[:PAGE_SIZE], page=page, has_more=has_more)
+        events, as_of_us = await asyncio.to_thread(find)
+        return self.pages.render(
+            *(request, "access.html"),
+            events=events[:PAGE_SIZE],
+            page=page,
+            has_more=len(events) > PAGE_SIZE,
+            as_of=as_of_us,
+            tenant=person.tenant,
+        )
 
     async def download_rows(self, request: Request) -> Response:
         """Hand out the rows of a case as CSV."""
@@ -311,41 +228,13 @@ class Console:
 
         return _file(await asyncio.to_thread(make), f"evidence-{case_id}.zip", "application/zip")
 
-    async def sign_in(self, request: Request) -> Response:
-        """Ask for a token, and begin a session for whose it is."""
-        place = request.query_params.get("next", "/")
-        if request.method == "GET":
-            return self.pages.render(request, "sign_in.html", next=place, problem="")
-        form = await request.form()
-        self._expect_token(request, str(form.get("form_token", "")))
-        person = self.options.person_with_token(str(form.get("token", "")).strip())
-        if person is None:
-            problem = "This token belongs to nobody known here."
-            return self.pages.render(request, "sign_in.html", status=403, next=place, problem=problem)
-        await asyncio.to_thread(self.ledger.saw, person, "sign in", {})
-        is_local = place.startswith("/") and not place.startswith(("//", "/\\"))
-        answer = RedirectResponse(place if is_local else "/", status_code=303)
-        is_secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-        answer.set_cookie(
-            COOKIE, self.sessions.begin(person), httponly=True, samesite="strict", secure=is_secure, path="/"
-        )
-        return answer
-
-    async def sign_out(self, request: Request) -> Response:
-        """End the session."""
-        await self.expect_own_form(request)
-        await asyncio.to_thread(self.ledger.saw, person_of(request), "sign out", {})
-        self.sessions.end(session_cookie(request.headers))
-        answer = RedirectResponse("/sign-in", status_code=303)
-        answer.delete_cookie(COOKIE, path="/")
-        return answer
-
     async def expect_own_form(self, request: Request) -> None:
         """Raise UsageError when the form is not one of ours."""
         form = await request.form()
-        self._expect_token(request, str(form.get("form_token", "")))
+        self.expect_token(request, str(form.get("form_token", "")))
 
-    def _expect_token(self, request: Request, token: str) -> float:
+    def expect_token(self, request: Request, token: str) -> float:
+        """Return how old the form is, in seconds. Raises UsageError when it is not one of ours."""
         age_s = self.sessions.form_age_s(request.state.person, token)
         if age_s is None:
             raise UsageError("expected a form of this console, got another or an old one: open the page again")
@@ -358,7 +247,12 @@ def person_of(request: Request) -> Person:
     Somebody who sees every tenant may look at one, `?tenant=…`: that tenant's access log then shows it.
     """
     person: Person = request.state.person
-    return person if person.tenant else Person(person.name, request.query_params.get("tenant", "").strip())
+    return person if person.tenant else Person(person.name, tenant_asked(request))
+
+
+def tenant_asked(request: Request) -> str:
+    """Return the tenant that the address names; empty for none."""
+    return request.query_params.get("tenant", "").strip()
 
 
 def case_of(request: Request) -> str:
@@ -375,17 +269,31 @@ def why(request: Request) -> str:
 
 
 ASKABLE: Final = frozenset(
-    {"since", "until", "type", "model", "actor", "reviewer", "case", "outcome", "text", "page", "reason", "tenant"}
+    {
+        "since",
+        "until",
+        "type",
+        "model",
+        "actor",
+        "reviewer",
+        "case",
+        "outcome",
+        "text",
+        "page",
+        "reason",
+        "tenant",
+        "as_of",
+    }
 )
 """What a search may be asked for, in an address."""
 
 
 def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: int = PAGE_SIZE) -> Criteria:
     """Return the criteria of a search form; one event more than a page tells whether there is another page."""
-    now_ns = time.time_ns()
+    since_ns, until_ns = parse_span(asked.get("since"), asked.get("until"), now_ns=time.time_ns(), zone=UTC)
     return Criteria(
-        since_ns=parse_time(asked["since"], now_ns=now_ns, zone=UTC) if "since" in asked else None,
-        until_ns=parse_time(asked["until"], now_ns=now_ns, zone=UTC) if "until" in asked else None,
+        since_ns=since_ns,
+        until_ns=until_ns,
         event_type=asked.get("type", ""),
         model=asked.get("model", ""),
         actor=asked.get("actor", ""),
@@ -400,7 +308,7 @@ def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: 
     )
 
 
-def _named(store: Store, wanted: str, tenant: str, unshipped: Unshipped) -> list[Event]:
+def named(store: Store, wanted: str, tenant: str, unshipped: Unshipped) -> list[Event]:
     """Return the rows of an event by its id or by its place, `CHAIN:SEQ`."""
     chain, _, seq = wanted.rpartition(":")
     if len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16:  # the pages' own links: by the sort key
@@ -434,6 +342,12 @@ def _bars(events: list[Event]) -> dict[str, tuple[int, int]]:
         left = round(100 * (event.start_ns - first) / whole)
         bars[event.event_id] = (min(left, 98), max(2, round(100 * (event.end_ns - event.start_ns) / whole)))
     return bars
+
+
+def as_of(request: Request, store: Store) -> int:
+    """Return as of when the store is asked (Unix microseconds): the moment of the first page, which links hand on."""
+    text = request.query_params.get("as_of", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else newest_stored_us(store)
 
 
 def page_number(asked: Mapping[str, str]) -> int:

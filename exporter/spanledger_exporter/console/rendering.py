@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse
 from spanledger_exporter.console.forms import Sessions
 from spanledger_exporter.console.words import GLOSSARY, STATES, fields, format_kind, heading, part_label
 from spanledger_exporter.read.facts import facts
-from spanledger_exporter.read.figures import format_duration, format_money
+from spanledger_exporter.read.figures import format_duration, format_money, format_visible
 
 
 def make_environment() -> Environment:
@@ -23,6 +23,7 @@ def make_environment() -> Environment:
         loader=PackageLoader(__package__ or "", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -43,6 +44,14 @@ def make_environment() -> Environment:
     names: dict[str, Any] = environment.globals
     names |= {"STATES": STATES, "GLOSSARY": GLOSSARY}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return what a page shows of a value: what hides other text or turns it around is spelled out as its code.
+
+    Text that comes back from a form must stay as it is: its templates say `| e`.
+    """
+    return format_visible(value.replace("\r\n", "\n")) if type(value) is str else value
 
 
 class Pages:

@@ -20,6 +20,9 @@ DEFAULT_LIMIT: Final = 100
 class Criteria:
     """What to look for; an empty value does not limit. Times are Unix nanoseconds, `until_ns` is exclusive.
 
+    `as_of_us` leaves out what the store took later (Unix microseconds of its clock): pages of one search then neither
+    repeat nor leave out what rows that arrive in between would push from one to the next.
+
     Raises UsageError for a type or an outcome that no row can have: a typing error would look like nothing found.
     """
 
@@ -36,6 +39,7 @@ class Criteria:
     with_housekeeping: bool = True
     limit: int = DEFAULT_LIMIT
     offset: int = 0
+    as_of_us: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nothing can meet."""
@@ -67,6 +71,7 @@ class Conditions:
         found._add("tenant = {tenant:String}", tenant=criteria.tenant)
         found._add("time >= fromUnixTimestamp64Nano({since:Int64})", since=criteria.since_ns)
         found._add("time < fromUnixTimestamp64Nano({until:Int64})", until=criteria.until_ns)
+        found._add("stored_at <= fromUnixTimestamp64Micro({as_of:Int64})", as_of=criteria.as_of_us)
         found._add("event_type = {event_type:String}", event_type=criteria.event_type)
         found._add("(model = {model:String} OR model_requested = {model:String})", model=criteria.model)
         found._add("actor_id = {actor:String}", actor=criteria.actor)

@@ -3,8 +3,9 @@
 Rules
 - The row carries the subject's tenant, case and trace, so that it stands in the same timeline, and names the subject in
   `parent_event_id`.
-- Without a draft of the caller's, the draft is what the subject put out. Without an author, the author is who acted in
-  the subject: an approval by that very person is marked (`is_self_review`).
+- Without a draft of the caller's, the draft is what the subject put out. Without an author, the author is who wrote it:
+  who acted in the subject, and of a review who edited; whoever only approved, rejected or handed on wrote nothing.
+  An approval by the author is marked (`is_self_review`).
 - Words are content under the process's content policy: `SPANLEDGER_CONTENT` and the redaction rules hold here too.
 """
 
@@ -80,10 +81,17 @@ def complete_review(review: HumanReview, subject: Event, contents: Mapping[str, 
     return replace(
         review,
         subject=subject.event_id,
-        author=review.author or subject.text("actor", "id") or None,
+        author=review.author or author_of(subject) or None,
         draft=review.draft if review.draft is not None else draft_of(subject, contents),
         seen_event_ids=tuple(review.seen_event_ids) or (subject.event_id,),
     )
+
+
+def author_of(subject: Event) -> str:
+    """Return who wrote what a subject put out; empty when nobody knows."""
+    if subject.event_type == "human_review" and subject.text("review", "action") != "edit":
+        return subject.text("review", "author", "id")
+    return subject.text("actor", "id")
 
 
 def draft_of(subject: Event, contents: Mapping[str, ReadableContent]) -> str | None:

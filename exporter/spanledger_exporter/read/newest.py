@@ -23,6 +23,11 @@ from spanledger_exporter.store.connection import Store
 PLACES_PER_QUERY: Final = 5_000
 
 
+def newest_stored_us(store: Store) -> int:
+    """Return when the store took its newest row, Unix microseconds of its clock; 0 for an empty one."""
+    return int(store.query(f"SELECT toUnixTimestamp64Micro(max(stored_at)) FROM {store.database}.rows")[0][0])
+
+
 def newest_events(store: Store, criteria: Criteria) -> list[Event]:
     """Return the rows at the places of the page that `criteria` ask for, in no order."""
     rows = Rows(store, with_ids=criteria.offset > 0)

@@ -44,6 +44,17 @@ def test_an_approval_by_the_author_is_recorded_and_marked(run: Run) -> None:
     assert run("sql", marked.format(ran.json()[0]["event_id"]), "--json").json() == [{"is_self_review": True}]
 
 
+def test_who_handed_a_draft_on_has_not_written_it_and_who_edited_it_has(run: Run) -> None:
+    """What is reviewed is a review: its author is the editor, or whoever wrote what was handed on."""
+    call = final_call(run, "CASE-1")["event_id"]
+    for action, author, is_marked in (("escalate", "triage-agent", False), ("edit", "anna", True)):
+        final = ("--draft", __file__, "--final", __file__) if action == "edit" else ()
+        first = run("review", call, action, "--reviewer", "anna", *final, "--json").json()[0]["event_id"]
+        second = run("review", first, "approve", "--reviewer", "anna", "--json").json()[0]["event_id"]
+        (row,) = run("show", second, "--json").json()
+        assert (row["review"]["author"], row["review"]["is_self_review"]) == ({"id": author}, is_marked)
+
+
 def test_a_review_takes_its_case_out_of_the_queue(run: Run) -> None:
     """The story leaves CASE-4, which its first reviewer handed on."""
     assert "CASE-4" in {item["case_id"] for item in run("review", "--queue", "--json").json()}

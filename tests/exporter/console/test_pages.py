@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -93,6 +94,22 @@ def test_a_search_for_something_else_than_it_knows_is_refused(console: Served, u
     """A filter that is left out in silence would find everything, and a tool would believe it."""
     refused = console.ask(f"/api/events?{unknown}")
     assert (refused.status, unknown.partition("=")[0] in refused.text) == (400, True)
+
+
+def test_the_access_log_repeats_nothing_on_its_second_page(console: Served) -> None:
+    """Looking at the first page is an access itself, and pushed the last line of it onto the second."""
+    for _ in range(30):
+        console.ask("/queue")
+    assert command(console.directory, "ship").returncode == 0
+    lines = re.compile(r'href="(/event\?id=[^"]+)"')
+    first = console.ask("/access").text
+    older = re.search(r'href="(/access\?page=2[^"]*)"', first)
+    assert older
+    console.ask("/queue")
+    assert command(console.directory, "ship").returncode == 0
+    second = lines.findall(console.ask(html.unescape(older[1])).text)
+    assert second
+    assert not set(second) & set(lines.findall(first))
 
 
 def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served) -> None:

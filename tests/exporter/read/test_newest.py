@@ -15,6 +15,7 @@ from spanledger_exporter.read import intents, newest, texts
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.finding import search
+from spanledger_exporter.read.newest import newest_stored_us
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -171,3 +172,19 @@ def test_pages_hold_what_a_plain_reading_finds(
 def test_the_ledger_has_every_kind_of_intent(told: Told) -> None:
     """A tenth never ended, a tenth said that it did not, a tenth "ended" in what is no span."""
     assert len(told.expected(Criteria(outcome="incomplete", limit=1_000))) == 3 * CALLS // 10
+
+
+def test_pages_as_of_the_first_hold_nothing_twice_while_rows_arrive(told: Told) -> None:
+    """Newer rows would push the end of each page onto the next; the last test of this store, which it adds to."""
+    asked = Criteria(limit=20, as_of_us=newest_stored_us(told.store))
+    expected = [told.expected(replace(asked, offset=offset)) for offset in (0, 20, 40)]
+    pages: list[list[str]] = []
+    for offset in (0, 20, 40):
+        pages.append([event.text("event_id") for event in search(told.store, replace(asked, offset=offset))])
+        late = Ledger(tenant=f"late-{offset}")
+        chain = late.open_chain()
+        for start_ns in (MONDAY_NS, MONDAY_NS + 10**15):
+            chain.append({"event_type": "decision", "name": "late", "time": {"start": str(start_ns)}})
+        late.write(told.store)
+    assert pages == expected
+    assert "late" in {event.text("name") for event in search(told.store, replace(asked, as_of_us=None))}
