@@ -25,7 +25,7 @@ def test_nobody_else_may_write_where_a_daemon_records(tmp_path: Path) -> None:
     with open_recorder(settings_for(tmp_path / "new" / "data"), role="application"):
         made = [place for place in (tmp_path / "new").rglob("*") if place.is_dir()]
     assert len(made) == 5
-    assert [place for place in made if place.stat().st_mode & 0o022] == []
+    assert [place for place in made if place.stat().st_mode & 0o002] == []
 
 
 def test_a_directory_that_is_there_stays_as_it_was_made(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def _drain(settings: Settings) -> int:
     with store:
         report = drain(settings, store)
     _say(_summary(report))
+    if report.withheld:
+        raise StoreError(
+            f"expected to read every chain in {settings.spool_directory}, got {report.withheld} that another user "
+            "wrote and this one may not read: they stay there; run `spanledger ship` as that user too"
+        )
     if report.left:
         raise StoreError(
             f"expected to ship everything, got {report.left} chains with rows left: another shipper holds them, "

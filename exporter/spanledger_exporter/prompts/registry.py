@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from spanledger_exporter.directories import OTHERS_MAY_READ, make_directory
+from spanledger_exporter.directories import SHARED, make_directory
 from spanledger_exporter.errors import DataError, UsageError
 from spanledger_exporter.prompts.prompt_file import Prompt, version_key
 from spanledger_exporter.prompts.template import PREFIX_LENGTHS, Template, normalised, parse_template
@@ -57,7 +57,7 @@ def save_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
     """Replace the registry as a whole."""
     ordered = sorted(prompts, key=lambda prompt: (prompt.name, version_key(prompt.version)))
     document = {"schema": SCHEMA, "prompts": [asdict(prompt) for prompt in ordered]}
-    make_directory(path.parent, mode=OTHERS_MAY_READ)
+    make_directory(path.parent, mode=SHARED)
     replace_whole(path, json.dumps(document, ensure_ascii=False, indent=1).encode())
 
 

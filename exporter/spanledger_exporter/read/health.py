@@ -171,6 +171,7 @@ class _Depth:
     oldest_ns: int | None = None
     live: int = 0
     damages: int = 0
+    withheld: int = 0
 
 
 def _spool(settings: Settings, now_ns: int) -> Check:
@@ -192,12 +193,18 @@ def _spool(settings: Settings, now_ns: int) -> Check:
         return Check(
             "spool", "problem", f"{found}, {depth.damages} damaged places", "ship: they are reported as loss", figures
         )
+    if depth.withheld:
+        found += f"; {depth.withheld} chains of another user, which this one may not read"
+        return Check("spool", "attention", found, "run `spanledger ship` and `doctor` as that user too", figures)
     late = depth.oldest_ns is not None and age_s > LATE_SHIPPING_S
     advice = "run `spanledger ship`, or keep `spanledger collector` running" if late else ""
     return Check("spool", "attention" if late else "ok", found, advice, figures)
 
 
 def _measure(chain: ChainSpool, depth: _Depth) -> None:
+    if chain.is_withheld:
+        depth.withheld += 1
+        return
     depth.live += chain.is_live
     try:
         cursor = load_cursor(chain.directory).position

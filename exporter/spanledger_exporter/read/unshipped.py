@@ -4,7 +4,7 @@ Rules
 - The spool is read before the store: a row that is shipped in between is found twice and shown once; the other way
   round it could be missed.
 - Only what stands behind each chain's cursor is read, up to `LIMIT_BYTES` in all. What is beyond is counted in
-  `unread_bytes`, and whoever shows the rest says so.
+  `unread_bytes`, a chain that this user may not read in `withheld_chains`, and whoever shows the rest says so.
 - A reader beside the owner of an embedded store sees each table as it was up to a second ago (`store/attachment.py`),
   and one table earlier than another: it also gets what was shipped within `stale_s`, which the store's word overrides.
 - Bytes that are no intact frame are left to the shipper, which reports them as a `loss`.
@@ -39,6 +39,7 @@ class Unshipped:
     events: tuple[Event, ...] = ()
     contents: Mapping[str, Content] = field(default_factory=dict[str, Content])
     unread_bytes: int = 0
+    withheld_chains: int = 0
 
     def without(self, stored: list[Event]) -> list[Event]:
         """Return the events whose rows are not among `stored`."""
@@ -48,9 +49,9 @@ class Unshipped:
     @property
     def warning(self) -> str:
         """Return what to say about the part that was not read; empty when everything was."""
-        if not self.unread_bytes:
-            return ""
-        return f"{self.unread_bytes:,} bytes of the spool were not looked at: what lies only there is not shown"
+        parts = [f"{self.unread_bytes:,} bytes of the spool"] if self.unread_bytes else []
+        parts += [f"{self.withheld_chains} chains of another user"] if self.withheld_chains else []
+        return f"{' and '.join(parts)} were not looked at: what lies only there is not shown" if parts else ""
 
 
 NOTHING: Final = Unshipped()
@@ -66,8 +67,11 @@ def read_unshipped(
     as_of_ns = time.time_ns() - int(stale_s * 1e9)
     rows: dict[RowKey, Row] = {}
     contents: dict[str, Content] = {}
-    left, unread = limit_bytes, 0
+    left, unread, withheld = limit_bytes, 0, 0
     for chain in chains(spool_directory):
+        if chain.is_withheld:
+            withheld += 1
+            continue
         read_bytes = 0
         for frame in _frames(chain, as_of_ns):
             if read_bytes > left:
@@ -81,7 +85,7 @@ def read_unshipped(
                 rows[record.chain_id.hex(), record.seq, record.row_hash.hex()] = record
         left -= read_bytes
     events = [replace(Event.from_row(*key, row.time_ns, row.env), state="recorded") for key, row in rows.items()]
-    return Unshipped(rows, tuple(events), contents, unread)
+    return Unshipped(rows, tuple(events), contents, unread, withheld)
 
 
 def _frames(chain: ChainSpool, as_of_ns: int) -> Iterator[Frame]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from spanledger_exporter.config import Settings
 from spanledger_exporter.seal.log_state import ChainPosition, LogState
 from spanledger_exporter.seal.unsealed import Predecessor
-from spanledger_exporter.spool.reader import chains
+from spanledger_exporter.spool.reader import readable_chains
 
 SUCCEEDED = "its successor opened"
 WRITER_GONE = "its writer is gone"
@@ -37,7 +37,7 @@ def find_abandoned(
             )
         ):
             found[claim.chain] = SUCCEEDED
-    for spool in chains(settings.spool_directory):
+    for spool in readable_chains(settings.spool_directory):
         position = log.chains.get(spool.chain_id)
         if position is None or not _is_open(position) or spool.is_live:
             continue

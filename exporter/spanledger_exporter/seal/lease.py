@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from spanledger_exporter.config import Settings
-from spanledger_exporter.directories import OTHERS_MAY_READ, make_directory
+from spanledger_exporter.directories import SHARED, make_directory
 from spanledger_exporter.errors import StoreError
 from spanledger_exporter.seal.errors import LeaseLostError, SealerBusyError
 from spanledger_exporter.store.connection import Store
@@ -70,7 +70,7 @@ class FileLease:
 
     def __init__(self, path: Path) -> None:
         try:
-            make_directory(path.parent, mode=OTHERS_MAY_READ)
+            make_directory(path.parent, mode=SHARED)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"expected to open the lock file {path}, got: {error}") from error

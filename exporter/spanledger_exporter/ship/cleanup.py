@@ -21,7 +21,7 @@ import orjson
 from spanledger_exporter.config import Settings
 from spanledger_exporter.ship.cursor import Cursor, load_cursor, shipping
 from spanledger_exporter.spool.format import HEADER_BYTES
-from spanledger_exporter.spool.reader import ChainSpool, Position, chains
+from spanledger_exporter.spool.reader import ChainSpool, Position, readable_chains
 from spanledger_exporter.spool.writer import ORIGIN_NAME
 from spanledger_exporter.store.connection import Store
 
@@ -59,7 +59,7 @@ class SealedPositions:
 
 def clean_up(settings: Settings, sealed: SealedPositions) -> int:
     """Remove what is shipped and sealed; returns how many files went."""
-    present = chains(settings.spool_directory)
+    present = readable_chains(settings.spool_directory)
     newest = _newest_of_each_origin(present)
     removed = 0
     for chain in present:

@@ -29,7 +29,7 @@ from spanledger_exporter.ship.cleanup import SealedPositions, clean_up, spool_en
 from spanledger_exporter.ship.cursor import load_cursor, shipping
 from spanledger_exporter.ship.delivery import stored_heads
 from spanledger_exporter.ship.metrics import ShipMetrics
-from spanledger_exporter.spool.reader import ChainSpool, Position, chains
+from spanledger_exporter.spool.reader import ChainSpool, Position, chains, readable_chains
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 
@@ -59,6 +59,9 @@ class ShipReport:
     left: int = 0
     """Chains that still hold rows which another shipper has, or which their writer has not finished."""
 
+    withheld: int = 0
+    """Chains that another user wrote, and this one may not read."""
+
 
 @dataclass(slots=True)
 class Pass:
@@ -85,7 +88,7 @@ class SpoolShipper:
     def ship(self, store: Store, *, is_stopped: Callable[[], bool] = lambda: False) -> Pass:
         """Give every chain with something new its turn; a store that does not answer ends the pass."""
         done = Pass(Shipped())
-        present = chains(self.settings.spool_directory)
+        present = readable_chains(self.settings.spool_directory)
         self._forget(present)
         try:
             self._meet(store, present)
@@ -168,8 +171,14 @@ def drain(settings: Settings, store: Store, *, patience_s: float = PATIENCE_S, *
             _drain(shipper, store, report, patience)  # what the shipper itself had to say
     finally:
         shipper.alarms.close()
+    report.withheld = withheld_count(settings)
     report.removed_files = patience.insist(lambda: shipper.clean_up(store))
     return report
+
+
+def withheld_count(settings: Settings) -> int:
+    """Return how many chains in the spool this user may not read."""
+    return sum(chain.is_withheld for chain in chains(settings.spool_directory))
 
 
 class _Patience:
@@ -226,7 +235,7 @@ def _drain(shipper: SpoolShipper, store: Store, report: ShipReport, patience: _P
 def _ends(settings: Settings) -> dict[bytes, Position]:
     """Return where every chain ends now: a drain is done there, however fast its writer goes on."""
     ends: dict[bytes, Position] = {}
-    for chain in chains(settings.spool_directory):
+    for chain in readable_chains(settings.spool_directory):
         with contextlib.suppress(FileNotFoundError):
             if has_more(chain):
                 ends[chain.chain_id] = spool_end(chain)
@@ -300,7 +309,7 @@ class Shipper:
     def close(self, timeout_s: float = 5.0) -> bool:
         """Flush, then end the thread; bounded by `timeout_s`. What is left stays in the spool for the next shipper."""
         if not self._is_running():
-            return not any(map(has_more, chains(self.settings.spool_directory)))
+            return not any(map(has_more, readable_chains(self.settings.spool_directory)))
         deadline = time.monotonic() + timeout_s
         is_flushed = self.flush(timeout_s)
         self.stop()
@@ -341,6 +350,8 @@ class Shipper:
         clean_up_at = time.monotonic() + CLEAN_UP_EVERY_S
         try:
             ensure_schema(store)
+            if withheld := withheld_count(self.settings):
+                _log.warning("spanledger: %d chains of another user stay in the spool, until that user ships", withheld)
             while not self._stopping.is_set():
                 self._serve_once(store, shipper, backoff)
                 if self._each_cycle is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import load_cursor
-from spanledger_exporter.spool.reader import ChainSpool, Position, chains
+from spanledger_exporter.spool.reader import ChainSpool, Position, readable_chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SpoolStatus:
 
 def spool_status(spool_directory: Path) -> SpoolStatus:
     """Return what waits in `spool_directory` now. Raises OSError when it cannot be read."""
-    present = chains(spool_directory)
+    present = readable_chains(spool_directory)
     live = stored = unshipped = waiting = 0
     oldest: int | None = None
     for chain in present:

@@ -113,6 +113,11 @@ class ChainSpool:
             os.close(descriptor)
         return False
 
+    @property
+    def is_withheld(self) -> bool:
+        """True where this user may not read it: a chain is open to the user alone who wrote it."""
+        return not os.access(self.directory, os.R_OK | os.X_OK) and self.directory.exists()
+
     def files(self) -> list[int]:
         """Return the numbers of the files that are there, in order; the first ones may have been cleaned up."""
         names = (entry.name for entry in os.scandir(self.directory) if entry.name.endswith(SUFFIX))
@@ -155,6 +160,11 @@ class ChainSpool:
             if file >= cursor.file:
                 may_grow = is_live and file == files[-1]
                 yield _FileReader(self, file, may_grow=may_grow), cursor.offset if file == cursor.file else 0
+
+
+def readable_chains(spool_directory: Path) -> list[ChainSpool]:
+    """Return the chains that this user may read: those of another one are theirs to ship."""
+    return [chain for chain in chains(spool_directory) if not chain.is_withheld]
 
 
 def chains(spool_directory: Path) -> list[ChainSpool]:

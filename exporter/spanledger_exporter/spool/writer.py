@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spanledger_exporter.directories import OTHERS_MAY_READ, make_directory
+from spanledger_exporter.directories import SHARED, make_directory
 from spanledger_exporter.spool.format import HEADER_BYTES, format_header
 
 LOCK_NAME = "writer.lock"
@@ -95,7 +95,7 @@ class SpoolWriter:
         self._synced_appends = 0
         self._lock_descriptor = -1
         self._lock_identity = _NOWHERE
-        make_directory(spool_directory, mode=OTHERS_MAY_READ)
+        make_directory(spool_directory, mode=SHARED)
         self.directory.mkdir(mode=0o700)
         try:
             self._lock_descriptor = os.open(self.directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spanledger_exporter.directories import OTHERS_MAY_READ, make_directory
+from spanledger_exporter.directories import SHARED, make_directory
 from spanledger_exporter.errors import StoreBusyError, StoreError
 
 POLL_S = 0.05
@@ -113,7 +113,7 @@ class Lease:
 
 def _lock(path: Path) -> int | None:
     try:
-        make_directory(path.parent, mode=OTHERS_MAY_READ)
+        make_directory(path.parent, mode=SHARED)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         remedy = "check the directory's permissions, or set SPANLEDGER_DIR to another place"

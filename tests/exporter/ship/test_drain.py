@@ -1,5 +1,6 @@
 """From a real spool into a real engine: what is in the store after each thing that can go wrong."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,9 +13,12 @@ from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import StoreError, StoreRefusedError
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
+from spanledger_exporter.read.health import examine
+from spanledger_exporter.read.unshipped import read_unshipped
 from spanledger_exporter.recorder import Recorder, open_recorder
 from spanledger_exporter.ship import chain_shipper, cleanup, cursor
 from spanledger_exporter.ship.shipper import ShipReport, drain
+from spanledger_exporter.ship.status import spool_status
 from spanledger_exporter.spool.reader import chains
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
@@ -381,4 +385,24 @@ def test_two_shippers_share_a_spool(settings: Settings, store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sum(report.shipped.rows for report in reports) == 6 * 32
+    assert_stored_once(store, spooled(settings))
+
+
+def test_a_chain_of_another_user_stays_and_stops_no_other(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two users of one data directory: each ships its own, and everybody hears of what was left."""
+    record(settings, 3)
+    (theirs,) = chains(settings.spool_directory)
+    record(settings, 5)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != theirs.directory and access(path, mode))
+    report = drain(settings, store)
+    assert (report.shipped.rows, report.withheld, report.left) == (7, 1, 0)
+    assert spool_status(settings.spool_directory).unshipped_bytes == 0
+    assert "1 chains of another user were not looked at" in read_unshipped(settings.spool_directory).warning
+    (found,) = [check for check in examine(settings) if check.name == "spool"]
+    assert (found.status, "1 chains of another user" in found.found) == ("attention", True)
+    monkeypatch.undo()
+    assert drain(settings, store).shipped.rows == 5
     assert_stored_once(store, spooled(settings))
