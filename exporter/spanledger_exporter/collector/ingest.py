@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanledger_exporter.collector.otlp import Received
+from spanledger_exporter.collector.remembered import remembered_spans
 from spanledger_exporter.config import Settings
-from spanledger_exporter.otel.ledger import SpanLedger
+from spanledger_exporter.otel.ledger import MAX_RECENT, SpanLedger
+
+ROLE: Final = "collector"
 
 
 class Ingest:
     """Records what arrives; shared by the HTTP and the gRPC endpoint.
 
+    The last `MAX_RECENT` spans are recognised when they come again, also those of the collectors before this one.
     Spans that are not about AI are acknowledged and not recorded, unless `SPANLEDGER_SPANS=all`.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = SpanLedger(settings, role="collector")
+        self._ledger = SpanLedger(settings, role=ROLE)
+        self._ledger.remember(remembered_spans(settings.spool_directory, ROLE, most=MAX_RECENT))
 
     def record(self, spans: Sequence[Received]) -> None:
         """Return when every audited span is in the spool.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -193,6 +193,11 @@ class SpanLedger:
     def is_audited(self, span: ReadableSpan) -> bool:
         """Say whether a span belongs into the ledger by what its attributes are about."""
         return self.settings.spans == "all" or any(map(is_dialect_key, span.attributes or ()))
+
+    def remember(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Take trace and span ids of what is recorded already: the same spans are repetitions when they come again."""
+        for key in spans:
+            self._is_first(key)
 
     def _is_first(self, key: tuple[int, int]) -> bool:
         """Say whether nobody has recorded this span yet, and note it. Atomic under the interpreter's lock."""

@@ -64,6 +64,12 @@ def find_predecessor(spool_directory: Path, *, host: str, service: str, role: st
     return None
 
 
+def chains_of_role(spool_directory: Path, role: str) -> list[ChainSpool]:
+    """Return the chains that writers of `role` began, the newest first."""
+    found = [(int(origin["time_ns"]), chain) for chain, origin in _origins(spool_directory) if origin["role"] == role]
+    return [chain for _, chain in sorted(found, key=lambda pair: pair[0], reverse=True)]
+
+
 def _last_row(chain: ChainSpool) -> Row | None:
     try:
         return chain.last_row()

@@ -18,6 +18,9 @@ from spanledger.invocation.telemetry import Telemetry
 _PARSERS = (
     ("openai.lib._chat_completion_resources", "_parse_chat_completion", "chat_completion"),
     ("openai.lib._response_resources", "parse_response", "response"),
+    # Where they are called in 3.0; a release has one place or the other.
+    ("openai.resources.chat.completions.completions", "_parse_chat_completion", "chat_completion"),
+    ("openai.resources.responses.responses", "parse_response", "response"),
 )
 
 

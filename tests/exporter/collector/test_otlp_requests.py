@@ -333,3 +333,27 @@ def test_a_full_spool_is_unavailable_over_grpc(spool: Spool) -> None:
                 stub.Export(trace_service_pb2.ExportTraceServiceRequest())
     finally:
         server.stop(grace=1).wait()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_a_collector_before_this_one_recorded_is_recorded_once(tmp_path: Path, is_killed: bool) -> None:
+    """Its acknowledgement never arrived, so the sender tries again at the next; what is new goes in."""
+    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path)}, working_directory=tmp_path)
+    before, span = Ingest(settings), JSON_REQUEST["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    before.record(parse_json(orjson.dumps(JSON_REQUEST)))
+    if not is_killed:
+        before.close()
+    another = {"resourceSpans": [{"scopeSpans": [{"spans": [{**span, "spanId": "eee19b7ec3c1b175"}]}]}]}
+    for _ in range(2):  # a collector that recorded nothing new does not forget either
+        after = Ingest(settings)
+        after.record(parse_json(orjson.dumps(JSON_REQUEST)))
+        after.record(parse_json(orjson.dumps(another)))
+        after.close()
+    events = [
+        orjson.loads(frame.record.env)["event_id"]
+        for chain in chains(settings.spool_directory)
+        for frame in chain.read()
+        if isinstance(frame.record, Row) and b'"model_call"' in frame.record.env
+    ]
+    assert sorted(event.rpartition(":")[2] for event in events) == ["eee19b7ec3c1b174", "eee19b7ec3c1b175"]
+    before.close()
