@@ -20,6 +20,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -143,7 +144,8 @@ def _type_name(name: str, wanted: type | tuple[type, ...]) -> str:
 
 def _said(error: TypeError) -> str:
     """Return Python's own sentence about the arguments, without the name of our function."""
-    return str(error).partition("() ")[2] or str(error)
+    said = str(error).partition("() ")[2] or str(error)
+    return re.sub("(keyword|positional) argument", "member", said)
 
 
 def _review(own: dict[str, Any], document: Mapping[str, Any]) -> _Described:
@@ -161,12 +163,25 @@ def _decision(own: dict[str, Any], _document: Mapping[str, Any]) -> _Described:
 
 
 def _escalation(own: dict[str, Any], _document: Mapping[str, Any]) -> _Described:
+    _expect_moment("due", own.get("due"))
     attributes = {
         keys.SPANLEDGER_EVENT_TYPE: "escalation",
         keys.SPANLEDGER_EVENT_OUTCOME: "escalated",
         **_named(own, _ESCALATION, needed="to"),
     }
     return _Described(f"escalation {own['to']}", attributes, [], [])
+
+
+def _expect_moment(name: str, text: str | None) -> None:
+    """Raise UsageError for what no clock can be compared with: an escalation due `tomorrow` would never be overdue."""
+    if not text:
+        return
+    try:
+        aware = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise UsageError(f"expected {name} as a time with its zone, such as 2026-11-22T12:00:00Z, got {text!r}")
 
 
 def _action(own: dict[str, Any], _document: Mapping[str, Any]) -> _Described:

@@ -68,7 +68,9 @@ def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> St
             return _error("json", 415, _INVALID_ARGUMENT, f"{expected}, got {content_type!r}")
 
         async def receive() -> Response:
-            span = parse_event(await _read(request, max_body_bytes))
+            body = await _read(request, max_body_bytes)
+            plain = decompress(body, request.headers.get("content-encoding", ""), limit=max_body_bytes)
+            span = parse_event(plain)
             await run_in_threadpool(record, [span])
             return JSONResponse({"event_id": event_id_of(span)})
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -48,6 +49,11 @@ def make_app(settings: Settings, options: ConsoleOptions) -> ASGIApp:
         status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
         return say(request, str(error), status)
 
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        said = {404: "there is no such page", 405: f"this page takes no {request.method}"}
+        return say(request, said.get(error.status_code, error.detail), error.status_code)
+
     async def broken(request: Request, _error: Exception) -> Response:
         return say(request, "a mistake of this console's: its own output says which, and nothing was recorded", 500)
 
@@ -78,7 +84,7 @@ def make_app(settings: Settings, options: ConsoleOptions) -> ASGIApp:
             Route("/api/cases/{case_id:path}", api.case),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={SpanledgerError: failed, Exception: broken},
+        exception_handlers={SpanledgerError: failed, HTTPException: refused, Exception: broken},
         lifespan=lifespan,
     )
     # Around everything: as Starlette's middleware it would not see the answer to a failure of ours.

@@ -58,7 +58,7 @@ def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[tu
 
 
 def _described(store: Store, places: Sequence[tuple[str, int]], *, tenant: str) -> list[dict[str, Any]]:
-    """Return what the page says of these places, without those that a later review names."""
+    """Return what the page says of these places, without those that a review names."""
     if not places:
         return []
     condition, parameters = of_tenant(tenant)
@@ -70,15 +70,15 @@ def _described(store: Store, places: Sequence[tuple[str, int]], *, tenant: str) 
     at = {(row[0], row[1]): dict(zip(names[2:], row[2:], strict=True)) for row in rows}
     items = [at[place] for place in places]
     settled = _named_by_reviews(store, [item["event_id"] for item in items], tenant=tenant)
-    return [item for item in items if settled.get((item["tenant"], item["event_id"]), item["time"]) <= item["time"]]
+    return [item for item in items if (item["tenant"], item["event_id"]) not in settled]
 
 
-def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> dict[tuple[str, str], Any]:
-    """Return when the newest review that names each event was made, by tenant and event."""
+def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> set[tuple[str, str]]:
+    """Return tenant and id of the events that a review names: it came later, whatever its host's clock says."""
     condition, parameters = of_tenant(tenant)
     rows = store.query(
-        f"SELECT tenant, parent_event_id, max(time) FROM {store.database}.rows WHERE event_type = 'human_review' "
-        f"AND parent_event_id IN {{ids:Array(String)}} {condition}GROUP BY tenant, parent_event_id",
+        f"SELECT DISTINCT tenant, parent_event_id FROM {store.database}.rows WHERE event_type = 'human_review' "
+        f"AND parent_event_id IN {{ids:Array(String)}} {condition}",
         {"ids": event_ids, **parameters},
     )
-    return {(of, event_id): reviewed for of, event_id, reviewed in rows}
+    return {(of, event_id) for of, event_id in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_each_type_of_event_has_its_body(
     assert (row["event_type"], row[field]) == (event["type"], body)
 
 
+def test_an_event_may_come_compressed(client: Any, spool: Path) -> None:
+    """As spans may."""
+    body = gzip.compress(json.dumps({"type": "escalation", "to": "x", "due": "2026-11-22T12:00:00+05:30"}).encode())
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert client.post("/v1/events", content=body, headers=headers).status_code == 200
+    (row,) = rows(spool)
+    assert row["escalation"]["due"] == "2026-11-22T12:00:00+05:30"
+
+
 def test_words_are_content(client: Any, spool: Path) -> None:
     """A rationale, details and a result never stand in the envelope."""
     client.post("/v1/events", json={"type": "decision", "name": "d", "result": "r", "rationale": "secret words"})
@@ -146,6 +156,9 @@ def test_an_event_sent_again_under_its_own_id_is_recorded_once(client: Any, spoo
         ({"type": "escalation", "to": "x", "why": "y"}, "'why'"),
         ({"type": "external_action", "name": "a", "is_reversible": "no"}, "true or false"),
         ({"type": "escalation", "to": "x", "event_id": "7"}, "32 hex digits"),
+        ({"type": "escalation", "to": "x", "due": "tomorrow"}, "expected due as a time with its zone"),
+        ({"type": "escalation", "to": "x", "due": "2026-11-22T12:00:00"}, "expected due as a time with its zone"),
+        ({"type": "decision", "name": "d", "result": "r", "time": "now"}, "unexpected member 'time'"),
     ],
 )
 def test_a_wrong_event_is_refused_with_the_member_that_is_wrong(

@@ -30,6 +30,7 @@ PAGES = (
     "/verdict",
     "/case/NO-SUCH",
     "/?since=x",
+    "/no-such-page",
 )
 
 
@@ -147,3 +148,13 @@ def test_a_printed_case_leaves_the_controls_out(window: WebDriver, console: Serv
     hidden = "return [...document.querySelectorAll('nav, .act, .downloads')].filter(e => e.offsetParent).length"
     assert window.execute_script(hidden) == 0
     assert "Block the address for 24 hours." in window.find_element(By.TAG_NAME, "main").text
+
+
+def test_nothing_is_folded_away_on_paper(window: WebDriver, console: Served) -> None:
+    """The envelope of an event is behind a click on the screen; paper cannot be clicked."""
+    show_as(window)
+    window.get(address(console, "/event"))
+    shown = "return document.querySelector('details:last-of-type > pre').checkVisibility({contentVisibilityAuto: true})"
+    on_screen = window.execute_script(shown)
+    window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert (on_screen, window.execute_script(shown)) == (False, True)

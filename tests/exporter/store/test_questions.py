@@ -78,7 +78,7 @@ def test_4_cost_by_case(store: Store) -> None:
 def test_5_errors_by_tool(store: Store) -> None:
     """The one failure of the story."""
     (failure,) = answer(store, 5)
-    assert (failure["tool_name"], failure["error_type"], failure["failures"]) == ("whois", "ConnectionError", 1)
+    assert (failure["tool_name"], failure["how"], failure["failures"]) == ("whois", "ConnectionError", 1)
 
 
 def test_6_low_confidence_decisions(store: Store) -> None:

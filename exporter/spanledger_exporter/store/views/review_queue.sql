@@ -1,5 +1,6 @@
 -- What waits for a person: escalations, decisions that took the default branch or were unsure, and reviews that were
--- handed on, until somebody reviews them or anything later in their case. An unsure decision has a confidence below 0.5.
+-- handed on, until a review names them, whenever it says that it began, or one in their case begins later. An unsure
+-- decision has a confidence below 0.5.
 SELECT
     e.tenant AS tenant, -- LowCardinality(String): whose it is
     e.time AS time, -- DateTime64(9, 'UTC'): since when it waits
@@ -21,12 +22,9 @@ FROM
 ) AS e
 LEFT JOIN
 (
-    SELECT tenant, parent_event_id AS subject, max(time) AS reviewed FROM {database}.rows
-    WHERE event_type = 'human_review' AND parent_event_id != '' GROUP BY tenant, subject
-) AS own ON own.tenant = e.tenant AND own.subject = e.event_id
-LEFT JOIN
-(
     SELECT tenant, case_id, max(time) AS reviewed FROM {database}.rows
     WHERE event_type = 'human_review' AND case_id != '' GROUP BY tenant, case_id
 ) AS of_case ON of_case.tenant = e.tenant AND of_case.case_id = e.case_id
-WHERE own.reviewed <= e.time AND of_case.reviewed <= e.time
+WHERE of_case.reviewed <= e.time AND (e.tenant, e.event_id) GLOBAL NOT IN (
+    SELECT tenant, parent_event_id FROM {database}.rows WHERE event_type = 'human_review' AND parent_event_id != ''
+)
