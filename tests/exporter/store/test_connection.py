@@ -211,7 +211,7 @@ def test_a_missing_engine_says_what_to_install(settings: Settings, monkeypatch: 
     monkeypatch.setitem(sys.modules, "chdb", None)
     monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._chdbclient", raising=False)
     monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._backend.chdb_backend", raising=False)
-    with pytest.raises(StoreError, match=r"install spanledger\[embedded\], or name a server"):
+    with pytest.raises(StoreError, match=r"install 'spanledger\[embedded\]', or name a server"):
         open_store(settings, role="owner")
 
 
