@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ledgers import Ledger, part
@@ -161,6 +161,20 @@ class SealedLedger:
 
     def contents(self) -> Iterator[ContentRow]:
         return iter(self.contents_)
+
+
+def copied(ledger: SealedLedger) -> SealedLedger:
+    """Return a copy of everything on one machine, directory anchor included, to be damaged or put back later."""
+    return replace(
+        ledger,
+        rows_=list(ledger.rows_),
+        contents_=list(ledger.contents_),
+        log_=list(ledger.log_),
+        checkpoints_=list(ledger.checkpoints_),
+        receipts_=list(ledger.receipts_),
+        anchored=dict(ledger.anchored),
+        registry=dict(ledger.registry),
+    )
 
 
 def row_tuple(row: Row) -> RowTuple:

@@ -65,6 +65,24 @@ def test_the_command_verifies_with_this_machines_own_trust_root(base: Path, bund
     assert (status, json.loads(out)["verdict"]) == (0, "verified")
 
 
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "INSERT INTO content (ref, class, media, size, data) SELECT ref, class, media, size, 'forged' FROM content",
+        "INSERT INTO log SELECT * FROM log WHERE `index` = 1",
+        "INSERT INTO checkpoints (size, root, note) SELECT size, root, '~ forged' FROM checkpoints",
+        "INSERT INTO rows (tenant, chain_id, seq) SELECT tenant, chain_id, seq FROM rows WHERE case_id = 'CASE-0'",
+    ],
+)
+def test_junk_beside_the_good_one_spoils_no_evidence(base: Path, pin: str, tmp_path: Path, junk: str) -> None:
+    """`verify` accuses it; the evidence of a case that it is no part of stays what it was."""
+    store = AttackedStore.copy(base, tmp_path / "store")
+    store.sql(junk)
+    path = tmp_path / "case.zip"
+    assert command(store.directory, "evidence", "create", "--case", "CASE-1", "-o", str(path))[0] == 0
+    assert verify_file(path, trust_root=pin)["verdict"] == "verified"
+
+
 def test_without_a_pinned_key_a_bundle_cannot_be_verified(bundle: Path) -> None:
     """The key inside the bundle was chosen by whoever made it."""
     assert verify_file(bundle)["verdict"] == "unknown"

@@ -125,3 +125,49 @@ def test_commands_go_on_with_such_an_anchor(tmp_path: Path, monkeypatch: pytest.
     assert command(base, "verify")[0] == 2
     assert command(base, "monitor", "--once", "--memory", memory)[0] == 2
     assert command(base, "seal")[0] == 2
+
+
+def test_an_older_checkpoint_in_a_newer_ones_place_is_no_anchor_of_ours(tmp_path: Path) -> None:
+    """Each note is signed, and the directory still holds as many files: only the names give it away."""
+    first, second = (row.note.encode() for row in SealedLedger.tell().checkpoints_)
+    anchor = DirectoryAnchor(tmp_path)
+    for size, note in ((1, first), (2, second)):
+        anchor.publish(Submission(size, note.decode(), lambda _: ()))
+    assert read_anchors([anchor]).broken == []
+    (tmp_path / "checkpoints" / f"{2:020}").write_bytes(first)
+    (broken,) = read_anchors([anchor]).broken
+    assert broken.endswith(f"{2:020} holds a checkpoint of size 1")
+
+
+@pytest.mark.parametrize("noise", [b"", b"noise", b"\xff\xfe", b"[" * 100_000, b"\0" * 2_000_000])
+def test_noise_in_an_anchor_is_named_and_not_read_without_end(noise: bytes, tmp_path: Path) -> None:
+    """A file that no anchor writes is evidence, whatever its bytes are."""
+    for place in ("checkpoints", "chains"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "7").write_bytes(noise)
+    assert len(read_anchors([DirectoryAnchor(tmp_path)]).broken) == 2
+
+
+@pytest.mark.parametrize(
+    "other", [b'{"chain":"%s","row_hash":"%s","time_ns":"2"}', b'{"chain":"%s","row_hash":"%s","time_ns":1}']
+)
+def test_a_registry_entry_that_was_edited_is_named(other: bytes, tmp_path: Path) -> None:
+    """Against the other registries and the row itself where it parses, against its own form where it does not."""
+    opening = ChainOpening(b"\1" * 16, b"\2" * 32, 1)
+    anchors = [DirectoryAnchor(tmp_path / name) for name in ("first", "second")]
+    for anchor in anchors:
+        anchor.register_chain(opening)
+    assert read_anchors(anchors).conflicts == []
+    path = tmp_path / "first" / "chains" / f"{opening.chain.hex()}.json"
+    path.write_bytes(other % (opening.chain.hex().encode(), opening.row_hash.hex().encode()))
+    state = read_anchors(anchors)
+    assert len([*state.conflicts, *state.broken]) == 1
+
+
+def test_a_registered_time_that_is_not_row_0s_is_tampering() -> None:
+    """The registry says when a chain began; the row's hash proves it."""
+    ledger = SealedLedger.tell()
+    chain = ledger.rows_[0][0]
+    state = AnchoredState(ledger.anchored, ledger.registry, has_registry=True)
+    assert ledger.verdict(anchored=replace(state, opened_ns={chain: ledger.rows_[0][3]})).word == "verified"
+    assert ledger.verdict(anchored=replace(state, opened_ns={chain: 1})).word == "tampered"

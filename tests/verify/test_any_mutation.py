@@ -1,5 +1,6 @@
 """Any single mutation of any stored byte changes the verdict; and no bytes, however wild, make a parser raise its own.
 
+The ledger is anchored in a directory and with a witness. A mutation changes a record, or puts a changed copy beside it.
 Not covered by any hash, and said so in ledger.md: `stored_at` and `created_at` prove nothing. The target of a receipt
 names an anchor; under another name it is a receipt that nobody here can confirm.
 """
@@ -7,25 +8,36 @@ names an anchor; under another name it is a receipt that nobody here can confirm
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealed_ledgers import FIELDS, SealedLedger, edited
+from sealed_ledgers import FIELDS, SIGNER, SealedLedger, copied, edited
+from spanledger_exporter.anchors.anchor import Submission
+from spanledger_exporter.anchors.witness_client import WitnessAnchor
 from spanledger_exporter.errors import DataError, ProofError
 from spanledger_exporter.evidence.bundle import unpack
+from spanledger_exporter.keys.key_file import FileSigner
 from spanledger_exporter.ledger.checkpoint import parse_checkpoint
 from spanledger_exporter.ledger.log_entry import parse_entry
-from spanledger_exporter.ledger.note import parse_note
+from spanledger_exporter.ledger.merkle import Tree
+from spanledger_exporter.ledger.note import COSIGNATURE_V1, parse_note
+from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.envelopes import parse_envelope, references
 from spanledger_exporter.verify.export_source import parse_line
+from spanledger_exporter.verify.source import ReceiptRow
 from spanledger_exporter.verify.standalone import verify_file
 from spanledger_exporter.verify.verdict import Verdict
+from spanledger_exporter.witness.protocol import format_add_checkpoint
+from spanledger_exporter.witness.witness import Witness
+
+WITNESS = FileSigner(b"\3" * 32, name="audit.example/w1", algorithm=COSIGNATURE_V1)
 
 Pick = Callable[[int], int]
 
@@ -45,15 +57,20 @@ def changed(value: Any, pick: Pick) -> Any:
 def mutate_row(ledger: SealedLedger, pick: Pick) -> str:
     """Change one bit of one column of one row."""
     at, name = pick(len(ledger.rows_)), sorted(FIELDS)[pick(len(FIELDS))]
-    ledger.rows_[at] = edited(ledger.rows_[at], **{name: changed(ledger.rows_[at][FIELDS[name]], pick)})
+    put(ledger.rows_, at, edited(ledger.rows_[at], **{name: changed(ledger.rows_[at][FIELDS[name]], pick)}), pick)
     return f"rows.{name}"
 
 
 def mutate_record(rows: list[Any], names: tuple[str, ...], pick: Pick) -> str:
     """Change one bit of one field of one record."""
     at, name = pick(len(rows)), names[pick(len(names))]
-    rows[at] = replace(rows[at], **{name: changed(getattr(rows[at], name), pick)})
+    put(rows, at, replace(rows[at], **{name: changed(getattr(rows[at], name), pick)}), pick)
     return name
+
+
+def put(records: list[Any], at: int, record: Any, pick: Pick) -> None:
+    """Put a record in place of another one, or beside it."""
+    records[at : at + pick(2)] = [record]
 
 
 def mutate_anchor(ledger: SealedLedger, pick: Pick) -> str:
@@ -76,7 +93,7 @@ MUTATIONS: tuple[Callable[[SealedLedger, Pick], str], ...] = (
     lambda ledger, pick: mutate_record(ledger.contents_, ("key_id",), pick),
     lambda ledger, pick: mutate_record(ledger.log_, ("index", "entry", "leaf_hash"), pick),
     lambda ledger, pick: mutate_record(ledger.checkpoints_, ("size", "root", "note"), pick),
-    lambda ledger, pick: mutate_record(ledger.receipts_, ("size",), pick),
+    lambda ledger, pick: mutate_record(ledger.receipts_, ("size", "receipt"), pick),
     mutate_anchor,
     mutate_registry,
 )
@@ -87,17 +104,49 @@ def said(verdict: Verdict) -> list[str]:
     return [finding.reason for result in verdict.checks.values() for finding in result.findings]
 
 
+class WitnessInside(WitnessAnchor):
+    """A witness without a line to it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(WITNESS.verifier_key, "http://audit.example")
+        self._witness = Witness(WITNESS, logs=[SIGNER.verifier_key], directory=directory, clock_s=lambda: 1_793_606_400)
+
+    def _post(self, *, old_size: int, proof: Sequence[bytes], note: str) -> tuple[int, str]:
+        answer = self._witness.add_checkpoint(format_add_checkpoint(old_size=old_size, proof=proof, note=note))
+        return answer.status, answer.body
+
+
+@pytest.fixture(scope="module")
+def witness(tmp_path_factory: pytest.TempPathFactory) -> WitnessInside:
+    """Return a witness of the tests' own."""
+    return WitnessInside(tmp_path_factory.mktemp("witness"))
+
+
+@pytest.fixture(scope="module")
+def told(witness: WitnessInside) -> SealedLedger:
+    """Return a ledger that a directory and a witness anchor, and that nobody touched."""
+    ledger = SealedLedger.tell(chains=2, rows=4)
+    for row in ledger.checkpoints():
+        tree = Tree([entry.leaf_hash for entry in ledger.log_[: row.size]])
+        receipt = witness.publish(Submission(row.size, row.note, tree.consistency_proof))
+        ledger.receipts_.append(ReceiptRow(row.size, "witness", witness.target, receipt.encode()))
+    assert ledger.verdict(notaries=[witness]).word == "verified"
+    return ledger
+
+
 @settings(max_examples=600)
 @given(st.data())
-def test_any_single_mutation_of_a_stored_byte_changes_the_verdict(data: st.DataObject) -> None:
+def test_any_single_mutation_of_a_stored_byte_changes_the_verdict(
+    told: SealedLedger, witness: WitnessInside, data: st.DataObject
+) -> None:
     """One bit anywhere, in any table, anchor or registry entry: no longer verified, and a reason is given."""
-    ledger = SealedLedger.tell(chains=2, rows=4)
+    ledger = copied(told)
 
     def pick(count: int) -> int:
         return data.draw(st.integers(0, count - 1))
 
     what = MUTATIONS[pick(len(MUTATIONS))](ledger, pick)
-    verdict = ledger.verdict()
+    verdict = ledger.verdict(notaries=[witness])
     assert verdict.word != "verified", what
     assert said(verdict)
 
@@ -117,6 +166,15 @@ def test_parsers_raise_only_our_errors(data: bytes) -> None:
         except error:
             continue
     assert list(references(parse_envelope(data))) == []
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b'{"a":', b"}"), (b"[", b"]")])
+def test_an_envelope_as_deep_as_its_parser_goes_is_looked_through(opening: bytes, closing: bytes) -> None:
+    """Python's own limit is less: one row of a writer's would end every verification."""
+    reference = b'{"ref":"%s"}' % (b"ab" * 32)
+    envelope = parse_envelope(b'{"x":' + opening * 1_000 + reference + closing * 1_000 + b"}")
+    assert list(references(envelope)) == [("ab" * 32, "payload")]
+    assert list(standalone.references(envelope)) == [("ab" * 32, "payload")]
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text()

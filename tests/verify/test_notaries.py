@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sealed_ledgers import ORIGIN, SIGNER, SealedLedger
+from sealed_ledgers import ORIGIN, SIGNER, SealedLedger, copied
 from spanledger_exporter.anchors.anchor import (
     AnchorError,
     Submission,
@@ -18,8 +18,9 @@ from spanledger_exporter.anchors.anchor import (
 )
 from spanledger_exporter.anchors.witness_client import WitnessAnchor
 from spanledger_exporter.keys.key_file import FileSigner
+from spanledger_exporter.ledger.cosignature import cosign
 from spanledger_exporter.ledger.merkle import Tree
-from spanledger_exporter.ledger.note import COSIGNATURE_V1
+from spanledger_exporter.ledger.note import COSIGNATURE_V1, format_signature_line, parse_note
 from spanledger_exporter.verify.notaries import ask_witnesses
 from spanledger_exporter.verify.source import AnchoredState, CheckpointRow, ReceiptRow
 from spanledger_exporter.verify.verdict import Check, Findings, Verdict
@@ -50,18 +51,6 @@ def cosigned(ledger: SealedLedger, url: str) -> WitnessAnchor:
     return WitnessAnchor(WITNESS.verifier_key, url)
 
 
-def older_copy(ledger: SealedLedger) -> SealedLedger:
-    """Return a copy of everything on this machine, directory anchor included, to be put back later."""
-    return replace(
-        ledger,
-        rows_=list(ledger.rows_),
-        log_=list(ledger.log_),
-        checkpoints_=list(ledger.checkpoints_),
-        receipts_=list(ledger.receipts_),
-        anchored=dict(ledger.anchored),
-    )
-
-
 def told(verdict: Verdict, check: Check) -> str:
     """Return the reasons and notes of one check."""
     result = verdict.checks[check]
@@ -77,7 +66,7 @@ def heartbeat(ledger: SealedLedger, time_ns: int) -> None:
 def gone_back(url: str) -> tuple[SealedLedger, SealedLedger, WitnessAnchor]:
     """Return a ledger, an older copy of everything on its machine, and a witness that cosigned what came after."""
     ledger = SealedLedger.tell(seals=1)
-    older = older_copy(ledger)
+    older = copied(ledger)
     heartbeat(ledger, 1793606400000000000)
     return ledger, older, cosigned(ledger, url)
 
@@ -256,3 +245,37 @@ def test_rows_from_the_future_are_told_and_accuse_nobody() -> None:
     assert verdict.word == "verified"
     assert "rows of 2 of 2 chains claim times that are still to come" in told(verdict, "time")
     assert not told(ledger.verdict(now=newest), "time")
+
+
+def test_a_forged_note_beside_the_signed_one_costs_it_no_receipt(url: str) -> None:
+    """The forgery is accused, and the witness still vouches for the checkpoint whose place it wants to take."""
+    ledger = SealedLedger.tell()
+    anchor = cosigned(ledger, url)
+    ledger.checkpoints_.append(replace(ledger.checkpoints_[-1], note="~ no note"))
+    verdict = ledger.verdict(notaries=[anchor], now=NOW)
+    assert verdict.word == "tampered"
+    assert f"vouches for size {len(ledger.log_)}, since" in told(verdict, "anchoring")
+    assert verdict.checks["anchoring"].kinds == set()
+
+
+def test_a_checkpoint_under_another_size_keeps_its_receipt(url: str) -> None:
+    """The note is what was signed and stamped; the column beside it is accused."""
+    ledger = SealedLedger.tell()
+    anchor = cosigned(ledger, url)
+    ledger.checkpoints_[-1] = replace(ledger.checkpoints_[-1], size=2**64 - 1)
+    verdict = ledger.verdict(notaries=[anchor], now=NOW)
+    assert verdict.word == "tampered"
+    assert "has other columns than its signed note" in told(verdict, "integrity")
+    assert f"vouches for size {len(ledger.log_)}, since" in told(verdict, "anchoring")
+
+
+def test_a_cosignature_from_beyond_the_calendar_is_no_receipt() -> None:
+    """A witness may sign any 64-bit number of seconds."""
+    ledger = SealedLedger.tell()
+    row = ledger.checkpoints_[-1]
+    anchor = WitnessAnchor(WITNESS.verifier_key, "http://127.0.0.1:9")
+    line = cosign(parse_note(row.note).text, WITNESS, timestamp_s=2**63 - 1)
+    ledger.receipts_.append(ReceiptRow(row.size, "witness", anchor.target, format_signature_line(line).encode()))
+    verdict = ledger.verdict(notaries=[anchor], now=NOW)
+    assert verdict.word == "tampered"
+    assert "expected a time in the cosignature" in told(verdict, "anchoring")

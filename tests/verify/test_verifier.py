@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 
 import pytest
 
-from ledgers import Ledger
-from sealed_ledgers import SIGNER, STRANGER, SealedLedger, edited, row_tuple
-from spanledger_exporter.ledger.row import make_row
+from ledgers import MONDAY_NS, Ledger
+from sealed_ledgers import ORIGIN, SIGNER, STRANGER, SealedLedger, edited, row_tuple
+from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.checkpoint import Checkpoint
+from spanledger_exporter.ledger.log_entry import LogEntry, format_entry
+from spanledger_exporter.ledger.row import genesis_hash, make_row
+from spanledger_exporter.verify.chains import ChainFacts
+from spanledger_exporter.verify.claims import review_claims
+from spanledger_exporter.verify.report import format_verdict
+from spanledger_exporter.verify.source import AnchoredState
 from spanledger_exporter.verify.trust import Trust
-from spanledger_exporter.verify.verdict import Verdict
+from spanledger_exporter.verify.verdict import Findings, Verdict
+from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
+
+DAY_NS = 86_400 * 10**9
+NEXT_DAY_NS = MONDAY_NS + DAY_NS
 
 
 def reasons(verdict: Verdict) -> list[str]:
@@ -192,3 +204,67 @@ def test_an_empty_interval_is_a_heartbeat(ledger: SealedLedger) -> None:
     """Sealing when nothing happened keeps the verdict."""
     ledger.seal(SIGNER)
     assert ledger.verdict().word == "verified"
+
+
+def opened(ledger: SealedLedger, number: int, *, time_ns: int, quotes: Checkpoint | None = None) -> None:
+    """Store and register row 0 of a new chain that quotes a checkpoint."""
+    chain = bytes([number]) * 16
+    body = {} if quotes is None else {"checkpoint": {"size": quotes.size, "root": b64encode(quotes.root).decode()}}
+    told = {"event_type": "chain.open", "schema": "spanledger.event/1", "tenant": "default", "chain": body}
+    row = make_row(
+        chain_id=chain,
+        seq=0,
+        prev_hash=genesis_hash(chain),
+        time_ns=time_ns,
+        env=canonical_json(told),
+        tenant="default",
+    )
+    ledger.rows_.append(row_tuple(row))
+    ledger.registry[chain] = row.row_hash
+
+
+def test_a_row_from_the_future_does_not_backdate_the_chains_that_come_after_it() -> None:
+    """One writer whose clock is wrong, or who lies, could else accuse every other one for good."""
+    ledger = SealedLedger.tell()
+    opened(ledger, 1, time_ns=2**64 - 1)
+    ledger.seal()
+    quoted = Checkpoint(ORIGIN, ledger.checkpoints_[-1].size, ledger.checkpoints_[-1].root)
+    opened(ledger, 2, time_ns=NEXT_DAY_NS, quotes=quoted)
+    ledger.add_entries([format_entry("heartbeat", {"time": str(NEXT_DAY_NS)})])
+    ledger.seal()
+    verdict = ledger.verdict()
+    assert (verdict.word, reasons(verdict)) == ("verified", [])
+    opened(ledger, 3, time_ns=NEXT_DAY_NS - 3 * DAY_NS, quotes=quoted)
+    assert any("row 0 is older than rows under the checkpoint" in reason for reason in reasons(ledger.verdict()))
+
+
+def test_entries_under_no_signed_checkpoint_are_told_and_say_nothing(ledger: SealedLedger) -> None:
+    """A definition of the tables, or a prune, that anybody may have put there excuses no change."""
+    forged = format_entry("schema", {"fingerprint": "ab" * 32, "time": "1793606400000000000"})
+    ledger.add_entries([forged])
+    acts: list[list[LogEntry]] = []
+    known = Surroundings(ledger.trust, AnchoredState(ledger.anchored, ledger.registry, has_registry=True))
+    verdict = verify_ledger(ledger, known, review=lambda found, _: acts.append(found))
+    assert (verdict.word, acts) == ("incomplete", [[]])
+    assert any("1 entries of the log, from 4 on, are under no signed" in reason for reason in reasons(verdict))
+    ledger.sign()
+    assert ledger.verdict().word == "verified"
+
+
+def test_what_the_store_says_is_shown_without_its_escapes_and_not_without_end(ledger: SealedLedger) -> None:
+    """The name of an anchor in a receipt is anybody's text: 10 MB of it, or commands to the reader's terminal."""
+    ledger.receipts_ += [replace(ledger.receipts_[0], kind=kind, size=99) for kind in ("x" * 10**7, "\x1b[2J")]
+    shown = format_verdict(ledger.verdict())
+    assert "\x1b" not in shown
+    assert "(10,00" in shown
+    assert len(shown) < 10_000
+
+
+def test_a_claim_that_names_no_place_is_no_claim(ledger: SealedLedger) -> None:
+    """Row 0 may say anything of its predecessor; what cannot be a chain and a number is not looked for."""
+    claim = {"predecessor": {"chain": "ab", "seq": 10**30, "row_hash": "cd" * 32}}
+    env = canonical_json({"event_type": "chain.open", "schema": "spanledger.event/1", "chain": claim})
+    facts = {b"\1" * 16: ChainFacts(b"\1" * 16, open_env=env)}
+    findings = Findings()
+    review_claims(ledger, facts, {}, None, findings)
+    assert "predecessor_claims" not in findings.checks["completeness"].counts

@@ -150,6 +150,15 @@ def test_what_was_seen_of_another_log_is_not_held_against_this_one(store: Attack
     assert store.verify("--since-checkpoint", str(memory))[0] == 3
 
 
+@pytest.mark.parametrize("size", [-1, True, 1.5, "1_0", 2**64, None, []])
+def test_a_memory_that_nobody_wrote_accuses_nobody(store: AttackedStore, tmp_path: Path, size: object) -> None:
+    """What is no checkpoint is a file to be moved away, not a log that was cut."""
+    memory = tmp_path / "memory.json"
+    origin = (store.directory / "keys" / "trust-root.json").read_text().partition('"origin":"')[2].partition('"')[0]
+    memory.write_text(json.dumps({origin: {"size": size, "root": "A" * 43 + "="}}))
+    assert command(store.directory, "verify", "--since-checkpoint", str(memory))[0] == 78
+
+
 def test_a_file_is_not_held_against_what_is_remembered(base: Path, tmp_path: Path) -> None:
     """It does not hold the log; to leave the option out in silence would promise too much."""
     path = tmp_path / "rows.jsonl"

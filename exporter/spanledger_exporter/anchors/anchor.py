@@ -157,10 +157,12 @@ def parse_opening(data: bytes) -> ChainOpening:
     try:
         value = orjson.loads(data)
         opening = ChainOpening(bytes.fromhex(value["chain"]), bytes.fromhex(value["row_hash"]), int(value["time_ns"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProofError(f"expected a chain registry entry, got {data[:60]!r}") from error
     if len(opening.chain) != 16 or len(opening.row_hash) != 32:
         raise ProofError(f"expected a chain of 16 bytes and a hash of 32 in a registry entry, got {data[:60]!r}")
+    if format_opening(opening) != data:  # numbers for texts, a second spelling, words of somebody's own
+        raise ProofError(f"expected a chain registry entry as its writer leaves it, got {data[:200]!r}")
     return opening
 
 

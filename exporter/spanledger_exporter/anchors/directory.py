@@ -26,6 +26,7 @@ from spanledger_exporter.anchors.anchor import (
     parse_opening_or_none,
 )
 from spanledger_exporter.directories import make_directory
+from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 from spanledger_exporter.whole_file import create_whole
 
 
@@ -47,11 +48,15 @@ class DirectoryAnchor:
     def newest(self) -> str | None:
         """Return the note with the largest size."""
         try:
-            names = [path.name for path in (self.directory / "checkpoints").iterdir() if path.name.isdecimal()]
-            return (self.directory / "checkpoints" / max(names)).read_text(encoding="utf-8") if names else None
+            names = [path.name for path in (self.directory / "checkpoints").iterdir() if _is_checkpoint(path.name)]
+            if not names:
+                return None
+            with (self.directory / "checkpoints" / max(names)).open("rb") as stream:
+                # Other bytes than a note are no outage: they are returned, and do not hold.
+                return stream.read(MAX_NOTE_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise AnchorError(f"expected readable checkpoints in {self.directory}, got: {error}") from error
 
     def register_chain(self, opening: ChainOpening) -> None:
@@ -90,6 +95,10 @@ def _create_or_read(path: Path, data: bytes) -> bytes:
     except FileExistsError:
         return path.read_bytes()
     return data
+
+
+def _is_checkpoint(name: str) -> bool:
+    return len(name) == 20 and name.isascii() and name.isdecimal()
 
 
 def _is_chain(name: str) -> bool:

@@ -17,7 +17,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,8 +32,9 @@ from spanledger_exporter.anchors.anchor import (
     format_opening,
     parse_opening_or_none,
 )
-from spanledger_exporter.errors import ConfigurationError
-from spanledger_exporter.ledger.checkpoint import MAX_SIZE
+from spanledger_exporter.errors import ConfigurationError, ProofError
+from spanledger_exporter.ledger.checkpoint import MAX_SIZE, parse_checkpoint
+from spanledger_exporter.ledger.note import MAX_NOTE_BYTES, parse_note
 
 RETENTION_DAYS = 3650
 """Ten years: longer than any retention rule that we know of asks of such logs."""
@@ -61,7 +62,11 @@ class S3Anchor:
         """Return the note with the largest size, whatever was put in front of it since."""
         with self._translated("list its checkpoints"):
             key = self._newest_key()
-            return None if key is None else self._oldest_version(key).decode()
+            if key is None:
+                return None
+            note = self._oldest_version(key).decode("utf-8", "replace")  # other bytes are no outage: they do not hold
+            self._expect_size(key, note)
+            return note
 
     def register_chain(self, opening: ChainOpening) -> None:
         """Put a chain into the registry."""
@@ -104,11 +109,23 @@ class S3Anchor:
                 "keep both, stop sealing, and find out who wrote the other"
             )
 
+    def _expect_size(self, key: str, note: str) -> None:
+        """Check that a checkpoint lies under its own size: an older one in its place hides what is missing."""
+        with suppress(ProofError):  # what is no note at all is told by whoever opens it
+            size = parse_checkpoint(parse_note(note).text).size
+            if key.rpartition("/")[2] != checkpoint_name(size):
+                raise AnchorConflictError(f"expected a checkpoint of that size in {key}, got one of size {size}")
+
     def _oldest_version(self, key: str) -> bytes:
         versions = [version for name, version in self._versions(key.removeprefix(self._prefix)) if name == key]
         oldest = versions[-1]  # S3 lists the versions of a key newest first; their times have seconds only
         answer = self._client.get_object(Bucket=self._bucket, Key=key, VersionId=oldest["VersionId"])
-        return bytes(answer["Body"].read())
+        data = bytes(answer["Body"].read(MAX_NOTE_BYTES + 1))
+        if len(data) > MAX_NOTE_BYTES:
+            raise AnchorConflictError(
+                f"expected at most {MAX_NOTE_BYTES} bytes in {key}, got more: no anchor writes that"
+            )
+        return data
 
     def _newest_key(self) -> str | None:
         """Return the last checkpoint's key: from the last one seen, or by halving the space of sizes."""

@@ -93,7 +93,10 @@ class WitnessAnchor:
     def confirm(self, note: str, receipt: str) -> datetime:
         """Verify a cosignature and return when the witness gave it."""
         line = parse_signature_line(self._verified(receipt, note).removesuffix("\n"))
-        return datetime.fromtimestamp(cosignature_time_s(line), UTC)
+        try:
+            return datetime.fromtimestamp(cosignature_time_s(line), UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise AnchorError(f"expected a time in the cosignature of {self.target}, got: {error}") from error
 
     def _expect_ok(self, status: int, text: str) -> None:
         if status == HTTPStatus.OK:

@@ -160,7 +160,7 @@ def _judge_store(
                 findings,
                 progress=bar,
                 walk=(lambda view, found: walk_in_sql(source, view.segments, found)) if arguments.sql else None,
-                review=lambda view, found: review_tables(store, source.tables, view.acts, found),
+                review=lambda acts, found: review_tables(store, source.tables, acts, found),
             )
         finally:
             bar.finish()

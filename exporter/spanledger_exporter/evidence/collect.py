@@ -6,6 +6,8 @@ Rules
 - Proofs lead to the newest checkpoint that has a receipt, and for rows sealed after it to the newest checkpoint. A row
   that is not sealed gets no proof; the verdict on the bundle is then `incomplete`.
 - Nothing is judged here: a damaged row goes into the bundle as it is stored, and the verifier says so.
+- What somebody put beside the good one (a content under its reference, a note under its size, a row in its place) is
+  not taken instead of it: one junk row would spoil the evidence of every case.
 """
 
 from __future__ import annotations
@@ -23,14 +25,19 @@ from spanledger_exporter.evidence.proofs import SegmentTree
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.log_entry import Segment, as_segment, parse_entry
 from spanledger_exporter.ledger.merkle import leaf_hashes
+from spanledger_exporter.ledger.row import row_hash
 from spanledger_exporter.ledger.sparse_tree import SparseTree
 from spanledger_exporter.read.log_entries import log_leaves, segments_over, whole_log_size
 from spanledger_exporter.store.connection import Store
+from spanledger_exporter.verify.checkpoints import review_stored
 from spanledger_exporter.verify.envelopes import parse_envelope, references
 from spanledger_exporter.verify.source import CheckpointRow, ContentRow, Place, ReceiptRow, RowTuple
 from spanledger_exporter.verify.store_source import SETTINGS, StoreSource
+from spanledger_exporter.verify.trust import Trust
+from spanledger_exporter.verify.verdict import Findings
 
 CHUNK = 500
+_IS_COMMITTED_TO = r"SHA256(concat('spanledger/content/v1\0', media, '\0', data)) = ref"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +73,12 @@ class Collected:
     """Of the checkpoints in the bundle."""
 
 
-def collect(store: Store, scope: Scope) -> Collected:
-    """Read everything that `scope` names, and make the proofs."""
+def collect(store: Store, scope: Scope, *, trust: Trust | None = None) -> Collected:
+    """Read everything that `scope` names, and make the proofs; `trust` tells forged checkpoints from signed ones."""
     rows = _read_rows(store, scope)
     contents = _read_contents(store, rows)
     source = StoreSource(store)
-    checkpoints, all_receipts = source.checkpoints(), source.receipts()
+    checkpoints, all_receipts = _signed(source.checkpoints(), trust or Trust()), source.receipts()
     proved, proofs = _prove(store, rows, checkpoints, all_receipts)
     sizes = set(proved.values())
     receipts = [row for row in all_receipts if row.size in sizes]
@@ -83,6 +90,11 @@ def collect(store: Store, scope: Scope) -> Collected:
         "anchors.json": canonical_json([_receipt(row) for row in receipts]),
     }
     return Collected(rows, contents, files, proved, receipts)
+
+
+def _signed(checkpoints: Sequence[CheckpointRow], trust: Trust) -> Sequence[CheckpointRow]:
+    """Return the checkpoints whose signature holds, or all of them where none does."""
+    return [row for row in checkpoints if review_stored([row], trust, Findings())] or checkpoints
 
 
 def _read_rows(store: Store, scope: Scope) -> list[RowTuple]:
@@ -128,7 +140,7 @@ def _read_contents(store: Store, rows: Iterable[RowTuple]) -> dict[bytes, Conten
         refs = ", ".join(f"toFixedString(unhex('{ref.hex()}'), 32)" for ref in wanted[start : start + CHUNK])
         sql = (
             "SELECT ref, toString(class), toString(media), size, data, toString(key_id) FROM content "
-            f"WHERE ref IN ({refs}) LIMIT 1 BY ref {SETTINGS}"
+            f"WHERE ref IN ({refs}) ORDER BY {_IS_COMMITTED_TO} DESC LIMIT 1 BY ref {SETTINGS}"
         )
         for ref, content_class, media, size, data, key_id in store.query(sql, binary=("data",)):
             found[ref] = ContentRow(ref, content_class, media, int(size), data, key_id)
@@ -221,10 +233,38 @@ class _SegmentTrees:
             f"chain_id = toFixedString(unhex('{segment.chain.hex()}'), 16)"
             f" AND seq BETWEEN {segment.first} AND {segment.last} ORDER BY seq {SETTINGS}"
         )
-        hashes = [row_hash for _, row_hash in self._store.query(sql)]
-        if len(hashes) != segment.last - segment.first + 1:
+        stored = [(int(seq), link) for seq, link in self._store.query(sql)]
+        hashes: Sequence[bytes] | None = [link for _, link in stored]
+        if len({seq for seq, _ in stored}) != segment.last - segment.first + 1:
+            return None
+        if len(stored) != segment.last - segment.first + 1:
+            hashes = self._linked(segment)
+        if hashes is None:
             return None
         return SegmentTree(segment, index=index, entry=entry, leaf_hashes=leaf_hashes(hashes))
+
+    def _linked(self, segment: Segment) -> Sequence[bytes] | None:
+        """Return the row hashes of a segment along the links, back from its head: of two rows in one place, one."""
+        sql = (
+            "SELECT DISTINCT seq, prev_hash, time_ns, env_hash, row_hash FROM rows WHERE "
+            f"chain_id = toFixedString(unhex('{segment.chain.hex()}'), 16)"
+            f" AND seq BETWEEN {segment.first} AND {segment.last} {SETTINGS}"
+        )
+        links = {
+            (int(seq), link): prev_hash
+            for seq, prev_hash, time_ns, env_hash, link in self._store.query(sql)
+            if link
+            == row_hash(
+                chain_id=segment.chain, seq=int(seq), prev_hash=prev_hash, time_ns=int(time_ns), env_hash=env_hash
+            )
+        }
+        hashes = [segment.head]
+        for seq in range(segment.last, segment.first, -1):
+            before = links.get((seq, hashes[-1]))
+            if before is None:
+                return None
+            hashes.append(before)
+        return hashes[::-1]
 
 
 def _segment(entry: bytes) -> Segment | None:
@@ -241,7 +281,7 @@ def _receipt(row: ReceiptRow) -> dict[str, Any]:
 
 def export_line(row: RowTuple) -> bytes:
     """Return a row as the JSON Lines export writes it (ledger.md section 8)."""
-    chain, seq, prev_hash, time_ns, env, env_hash, row_hash, _ = row
+    chain, seq, prev_hash, time_ns, env, env_hash, link, _ = row
     document = {
         "chain": chain.hex(),
         "seq": seq,
@@ -249,6 +289,6 @@ def export_line(row: RowTuple) -> bytes:
         "time_ns": str(time_ns),
         "env": env.decode("utf-8", "replace"),
         "env_hash": env_hash.hex(),
-        "row_hash": row_hash.hex(),
+        "row_hash": link.hex(),
     }
     return orjson.dumps(document)

@@ -19,6 +19,7 @@ from spanledger_exporter.ledger.note import Signer
 from spanledger_exporter.ledger.trust_root import SignedTrustRoot
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify import standalone
+from spanledger_exporter.verify.local import trust_of
 
 README = """This is an evidence bundle of spanledger. To read it, open report.html in any browser.
 
@@ -57,7 +58,7 @@ class Bundle:
 
 def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_at: str) -> Bundle:
     """Collect what `scope` names and return it as a zip. `created_at` is an ISO time in UTC."""
-    collected = collect(store, scope)
+    collected = collect(store, scope, trust=trust_of(keys.root) if keys is not None else None)
     versions = keys.trust_root_versions() if keys is not None else []
     root = keys.signed_root if keys is not None else None
     signer, unsigned = _signer(keys)

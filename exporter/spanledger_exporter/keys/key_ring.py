@@ -69,7 +69,12 @@ class KeyRing:
     def trust_root_versions(self) -> list[bytes]:
         """Return every version's bytes, oldest first."""
         paths = sorted((self.directory / "trust-root").glob("*.json"))
-        return [path.read_bytes() for path in paths]
+        try:
+            return [path.read_bytes() for path in paths]
+        except OSError as error:
+            raise ConfigurationError(
+                f"expected readable trust roots in {self.directory / 'trust-root'}, got: {error}"
+            ) from error
 
     @property
     def signed_root(self) -> SignedTrustRoot:
@@ -192,9 +197,14 @@ class KeyRing:
         return signer.verifier_key
 
     def pending_key(self) -> VerifierKey | None:
-        """Return the key of a rotation under way."""
+        """Return the key of a rotation under way. Raises ConfigurationError for a file that names none."""
         path = self.directory / "rotation"
-        return parse_vkey(path.read_text(encoding="utf-8")) if path.exists() else None
+        try:
+            return parse_vkey(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (OSError, UnicodeDecodeError, ProofError) as error:
+            raise ConfigurationError(
+                f"expected the key of a rotation under way in {path}, got: {error}; restore the file from its backup"
+            ) from error
 
     def finish_rotation(self, size: int) -> None:
         """Let the pending key speak from the checkpoint of `size` on, which both keys signed."""

@@ -23,7 +23,13 @@ from spanledger_exporter.anchors.anchor import Anchor, Notary
 from spanledger_exporter.config import Settings
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.anchored import compare_with_store, read_anchors, review_anchors
-from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
+from spanledger_exporter.verify.checkpoints import (
+    KnownCheckpoint,
+    compare_with_log,
+    review_stored,
+    signed_size,
+    tell_unsigned,
+)
 from spanledger_exporter.verify.local import read_spool, sealed_elsewhere
 from spanledger_exporter.verify.log_review import LogView, review_log
 from spanledger_exporter.verify.notaries import ask_witnesses, confirm_receipts
@@ -91,7 +97,7 @@ def look(
                 is_local=settings.is_embedded,
             ),
             findings,
-            review=lambda view, found: review_tables(store, source.tables, view.acts, found),
+            review=lambda acts, found: review_tables(store, source.tables, acts, found),
         )
         view = review_log(source.log(), Findings())
     else:
@@ -117,6 +123,7 @@ def _review(  # noqa: PLR0917 - private, called once
     held = review_anchors(anchored, trust, findings)
     view = review_log(source.log(), findings)
     findings.newest = compare_with_log(stored, view, findings)
+    tell_unsigned(view, source.checkpoints, trust, findings)
     compare_with_log(remembered, view, findings)
     compare_with_log(held, view, findings)
     compare_with_store(
@@ -127,16 +134,17 @@ def _review(  # noqa: PLR0917 - private, called once
         findings=findings,
     )
     newest = {(row.kind, row.target): row for row in sorted(receipts, key=lambda row: row.size)}
-    notes = {row.size: row.note for row in rows}
     now = datetime.fromtimestamp(now_s, UTC)
-    confirm_receipts(notaries, list(newest.values()), stored, notes, findings, now=now)
+    confirm_receipts(notaries, list(newest.values()), stored, findings, now=now)
     ask_witnesses(notaries, source.checkpoints, receipts, trust, findings)
-    review_tables(store, source.tables, view.acts, findings)
+    review_tables(store, source.tables, view.acts_below(signed_size(findings.newest, trust)), findings)
     return view
 
 
 def _measure(store: Store, view: LogView, measures: Measures, *, now_s: float) -> None:
-    stored = dict(store.query("SELECT chain_id, max(seq) + 1 FROM rows GROUP BY chain_id"))
+    # Counted here: in the engine the number behind the last one that there is would be 0.
+    newest_rows = store.query("SELECT chain_id, max(seq) FROM rows GROUP BY chain_id")
+    stored = {chain: int(last) + 1 for chain, last in newest_rows}
     sealed = {chain: view.covered_through(chain, view.size) + 1 for chain in stored}
     measures.log_size = view.size
     measures.unsealed_rows = sum(max(count - sealed[chain], 0) for chain, count in stored.items())

@@ -13,15 +13,17 @@ outsider verifies an evidence bundle with a program of their own.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
 
 from spanledger_exporter.config import Settings
-from spanledger_exporter.errors import SpanledgerError
-from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint
+from spanledger_exporter.errors import ProofError, SpanledgerError
+from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from spanledger_exporter.ledger.merkle import leaf_hash, root_of_leaves, verify_inclusion
 from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.ledger.sparse_tree import SparseTree
@@ -29,6 +31,7 @@ from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 from spanledger_exporter.read.log_entries import log_leaves, segments_over
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.local import load_trust
+from spanledger_exporter.verify.trust import Trust
 
 StepStatus = Literal["ok", "waiting", "failed"]
 
@@ -148,21 +151,42 @@ def _segment_step(store: Store, row: _Stored, index: int, entry: dict[str, Any])
 
 def _log_step(store: Store, settings: Settings, index: int, entry: dict[str, Any]) -> tuple[Step, str, int]:
     claim = "the segment is in the signed log"
-    found = store.query(
-        f"SELECT size, note FROM {store.database}.checkpoints WHERE size > {{index:UInt64}} ORDER BY size LIMIT 1",
-        {"index": index},
-    )
-    if not found:
-        return Step(claim, "waiting", "no checkpoint covers it yet: `spanledger seal`"), "", 0
-    size, note = int(found[0][0]), str(found[0][1])
     try:
-        signed = open_checkpoint(note, load_trust(settings).at(size))
+        found = _covering_checkpoint(store, load_trust(settings), index)
+        if found is None:
+            return Step(claim, "waiting", "no checkpoint covers it yet: `spanledger seal`"), "", 0
+        signed, note = found
         proof = _inclusion(store, index, signed.checkpoint, leaf_hash(entry["raw"].encode()))
     except SpanledgerError as error:
-        return Step(claim, "failed", str(error)), "", size
+        return Step(claim, "failed", str(error)), "", 0
+    size = signed.checkpoint.size
     keys = ", ".join(f"{key.name} ({key.key_id.hex()})" for key in signed.signed_by)
     detail = f"checkpoint of size {size}, root {signed.checkpoint.root.hex()}, signed by {keys}"
     return Step(claim, "ok", detail), format_tlog_proof(TlogProof(index, tuple(proof), note)), size
+
+
+def _covering_checkpoint(store: Store, trust: Trust, index: int) -> tuple[SignedCheckpoint, str] | None:
+    """Return the smallest signed checkpoint over an entry, and its note; None when there is none at all.
+
+    Raises ProofError when none of those that are there holds: a forged one beside a good one is not asked.
+    """
+    first: ProofError | None = None
+    blocks = store.stream(
+        f"SELECT size, note FROM {store.database}.checkpoints WHERE size > {{index:UInt64}} ORDER BY size",
+        {"index": index},
+    )
+    with closing(blocks):
+        for size, note in itertools.chain.from_iterable(blocks):
+            try:
+                signed = open_checkpoint(str(note), trust.at(int(size)), origin=trust.origin)
+            except ProofError as error:
+                first = first or error
+                continue
+            if signed.checkpoint.size == size:
+                return signed, str(note)
+    if first is not None:
+        raise first
+    return None
 
 
 def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) -> list[bytes]:

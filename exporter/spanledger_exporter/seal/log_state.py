@@ -102,13 +102,24 @@ def load_log(
         if index in roots_at and index <= size:
             state.roots[index] = state.tree.root()
         if index < size:
-            state.append(entry)
+            _take(state, index, entry)
         else:
             state.pending.append(entry)
     if size in roots_at:
         state.roots[size] = state.tree.root()
     _expect_root(state, size)
     return state
+
+
+def _take(state: LogState, index: int, entry: bytes) -> None:
+    """Add an entry that a checkpoint is said to be over: whether it is, its root tells at the end."""
+    try:
+        state.append(entry)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SealRefusedError(
+            f"expected an entry of ours at log index {index}, got {entry[:60]!r}: an entry was changed; restore the "
+            "table `log` from a backup"
+        ) from error
 
 
 def _expect_root(state: LogState, size: int) -> None:

@@ -4,6 +4,8 @@ Rules
 - Whoever can write to the store could have put them there: nothing is believed that cannot be derived again from the
   rows, the tables, the key ring or this call's own arguments.
 - One entry that cannot be proved stops the sealer: it is either forged, or the rows under it were changed since.
+- Its time lies between that of the entry before it and now, give or take two sealers' clocks; it has the fields that a
+  sealer writes, and no others. What nobody can derive would else be signed because it stood there.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.log_entry import LogEntry, as_segment, parse_entry
+from spanledger_exporter.ledger.log_entry import REQUIRED, LogEntry, as_segment, parse_entry
 from spanledger_exporter.ledger.note import VerifierKey
 from spanledger_exporter.seal.errors import SealRefusedError
 from spanledger_exporter.seal.log_state import ChainPosition, LogState
 from spanledger_exporter.seal.unsealed import ACTS, Harvest, harvest
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify.tables import fingerprint, read_definitions
+
+CLOCKS_DIFFER_NS = 300 * 10**9
+"""The sealer that died may have run on another machine."""
 
 OwnAct = tuple[str, dict[str, str]]
 """An entry that the operator asks for: its type, and its fields without `time`."""
@@ -29,10 +34,12 @@ def adopt_pending(
     *,
     acts: Sequence[OwnAct],
     rotation: tuple[VerifierKey, VerifierKey] | None,
+    now_ns: int,
 ) -> list[bytes]:
     """Prove the pending entries one by one, append them to `state`, and return them.
 
-    `acts` are the operator's own of this call; `rotation` is the current and the next key, if one is under way.
+    `acts` are the operator's own of this call; `rotation` is the current and the next key, if one is under way;
+    `now_ns` is the sealer's clock.
     Raises SealRefusedError for an entry that cannot be proved.
     """
     entries, state.pending = state.pending, []
@@ -40,7 +47,9 @@ def adopt_pending(
         index = state.size
         try:
             parsed = parse_entry(entry)
-            reason = _fault(store, state, parsed, is_own=own_act(parsed) in acts, rotation=rotation)
+            reason = _form_fault(state, parsed, now_ns) or _fault(
+                store, state, parsed, is_own=own_act(parsed) in acts, rotation=rotation
+            )
         except ProofError as error:
             reason = str(error)
         if reason:
@@ -55,6 +64,15 @@ def adopt_pending(
 def own_act(entry: LogEntry) -> OwnAct:
     """Return an entry as an operator asks for it: its type and its fields, whenever it was written."""
     return entry.type, {name: str(value) for name, value in entry.fields.items() if name not in ("type", "time")}
+
+
+def _form_fault(state: LogState, entry: LogEntry, now_ns: int) -> str:
+    if unknown := sorted(entry.fields.keys() - REQUIRED[entry.type].keys() - {"type"}):
+        return f"no sealer of this version writes its fields {', '.join(unknown)[:100]}"
+    time_ns = int(entry.fields.get("time", state.last_time))
+    if time_ns < state.last_time:
+        return "it is older than the entry before it"
+    return "its time is still to come" if time_ns > now_ns + CLOCKS_DIFFER_NS else ""
 
 
 def _fault(

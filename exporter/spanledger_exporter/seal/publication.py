@@ -3,6 +3,8 @@
 Rules
 - Each anchor is on its own: what one of them does or fails to do keeps no other from its share.
 - An anchor is asked when the store has no receipt of it for this size, or when an archive turns out to hold less.
+- Anybody who can write to the store can write a receipt there: one for a size that is still to come counts for nothing,
+  one that proves itself is verified before it counts, and what an archive holds is asked of the archive.
 - Chains are registered before the checkpoint is published, from the size of the last receipt on: so that an archive
   that holds a checkpoint also holds every chain under it.
 """
@@ -12,7 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, Submission
+from spanledger_exporter.anchors.anchor import (
+    Anchor,
+    AnchorConflictError,
+    AnchorError,
+    Archive,
+    Notary,
+    Submission,
+    UncheckedReceiptError,
+)
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.ledger.checkpoint import parse_checkpoint
 from spanledger_exporter.ledger.note import parse_note
@@ -38,7 +48,7 @@ def publish(store: Store, log: LogState, *, note: str, anchors: Sequence[Anchor]
 
 def _publish_to(store: Store, log: LogState, submission: Submission, anchor: Anchor) -> Publication:
     try:
-        anchored_size = _last_receipt(store, anchor)
+        anchored_size = _last_receipt(store, anchor, submission)
         if isinstance(anchor, Archive):
             anchored_size = min(anchored_size, _archived_size(anchor))
             for index, opening in log.openings:
@@ -56,12 +66,27 @@ def _publish_to(store: Store, log: LogState, submission: Submission, anchor: Anc
     return Publication(anchor.kind, anchor.target, "anchored")
 
 
-def _last_receipt(store: Store, anchor: Anchor) -> int:
+def _last_receipt(store: Store, anchor: Anchor, submission: Submission) -> int:
     found = store.query(
-        "SELECT max(size) FROM anchors WHERE kind = {kind:String} AND target = {target:String}",
-        {"kind": anchor.kind, "target": anchor.target},
+        "SELECT size, receipt FROM anchors WHERE kind = {kind:String} AND target = {target:String} "
+        "AND size <= {size:UInt64} ORDER BY size DESC LIMIT 1 WITH TIES",
+        {"kind": anchor.kind, "target": anchor.target, "size": submission.size},
+        binary=["receipt"],
     )
-    return int(found[0][0])
+    size = int(found[0][0]) if found else 0
+    if size < submission.size or not isinstance(anchor, Notary):
+        return size
+    return size if any(_is_confirmed(anchor, submission.note, receipt) for _, receipt in found) else 0
+
+
+def _is_confirmed(notary: Notary, note: str, receipt: bytes) -> bool:
+    try:
+        notary.confirm(note, receipt.decode("utf-8", "replace"))
+    except UncheckedReceiptError:
+        return True  # nobody said whom to believe: another one would be as good as this one
+    except (AnchorError, ProofError):
+        return False
+    return True
 
 
 def _archived_size(archive: Archive) -> int:

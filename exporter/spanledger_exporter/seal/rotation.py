@@ -6,7 +6,8 @@ log; see the steps in `sealer`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.config import Settings
@@ -15,10 +16,17 @@ from spanledger_exporter.seal.sealer import SealReport, seal
 from spanledger_exporter.store.connection import Store
 
 
-def rotate(store: Store, *, settings: Settings, keys: KeyRing, anchors: Sequence[Anchor]) -> SealReport:
+def rotate(
+    store: Store,
+    *,
+    settings: Settings,
+    keys: KeyRing,
+    anchors: Sequence[Anchor],
+    clock: Callable[[], int] = time.time_ns,
+) -> SealReport:
     """Rotate to a new key and return the report of the seal that both keys signed."""
     if keys.pending_key() is not None:
-        report = seal(store, settings=settings, keys=keys, anchors=anchors)
+        report = seal(store, settings=settings, keys=keys, anchors=anchors, clock=clock)
         if keys.pending_key() is None:
             return report
     old = keys.root.current.key
@@ -28,5 +36,6 @@ def rotate(store: Store, *, settings: Settings, keys: KeyRing, anchors: Sequence
         settings=settings,
         keys=keys,
         anchors=anchors,
+        clock=clock,
         acts=[("key-rotate", {"old": old.vkey, "new": new.vkey})],
     )

@@ -216,7 +216,8 @@ class _Sealing:
         """Prove what a dead sealer left unsigned, and take it over."""
         pending = self.keys.pending_key()
         rotation = None if pending is None else (self.keys.root.current.key, pending)
-        adopted = adopt_pending(self.store, self.log, acts=acts, rotation=rotation)
+        adopted = adopt_pending(self.store, self.log, acts=acts, rotation=rotation, now_ns=self.now)
+        self.now = max(self.now, self.log.last_time)
         self.new_entries += adopted
         self.report.adopted = len(adopted)
 

@@ -14,6 +14,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,24 +131,37 @@ def harvest(
 ) -> Generator[Harvest | Break]:
     """Yield proved segments and breaks of the `unsealed` chains (in order of their ids), each chain in order."""
     follower: _Follower | None = None
-    for page in _pages(unsealed):
+    given_up: set[bytes] = set()
+    for page in _pages(unsealed, given_up):
         for row in _rows(store, page):
             if follower is None or row[0] != follower.chain:
                 if follower is not None:
                     yield from follower.finish()
                 follower = _Follower(row[0], chains.get(row[0], ChainPosition()))
             yield from follower.take(row)
+        chain, (_, end) = next(reversed(page.items()))
+        if end < unsealed[chain][1]:  # it goes on in the next page
+            if follower is None or follower.chain != chain:
+                if follower is not None:
+                    yield from follower.finish()
+                follower = _Follower(chain, chains.get(chain, ChainPosition()))
+            yield from follower.arrive(end)
+            if follower.is_broken:
+                given_up.add(chain)
     if follower is not None:
         yield from follower.finish()
 
 
-def _pages(unsealed: Mapping[bytes, Stretch]) -> Generator[dict[bytes, Stretch]]:
-    """Cut the work into queries of bounded size; a long chain goes on in the next page."""
+def _pages(unsealed: Mapping[bytes, Stretch], given_up: AbstractSet[bytes]) -> Generator[dict[bytes, Stretch]]:
+    """Cut the work into queries of bounded size; a long chain goes on in the next page, unless it was given up.
+
+    One row with the largest number there is would otherwise make more pages than anybody can read.
+    """
     page: dict[bytes, Stretch] = {}
     room = ROWS_PER_QUERY
     for chain, (first, last) in unsealed.items():
         at = first
-        while at <= last:
+        while at <= last and chain not in given_up:
             end = min(last, at + room - 1)
             page[chain] = (at, end)
             room -= end - at + 1
@@ -162,7 +176,7 @@ def _pages(unsealed: Mapping[bytes, Stretch]) -> Generator[dict[bytes, Stretch]]
 class _Follower:
     """Follows one chain row by row."""
 
-    __slots__ = ("_broken", "_head", "_head_time", "_open", "_previous", "_seq", "chain")
+    __slots__ = ("_head", "_head_time", "_open", "_previous", "_seq", "chain", "is_broken")
 
     def __init__(self, chain: bytes, position: ChainPosition) -> None:
         self.chain = chain
@@ -170,12 +184,12 @@ class _Follower:
         self._head = position.head or genesis_hash(chain)
         self._head_time = position.head_time
         self._open: _Open | None = None
-        self._broken = False
+        self.is_broken = False
         self._previous: tuple[int, bytes] | None = None
 
     def take(self, row: Sequence[Any]) -> Iterable[Harvest | Break]:
         """Prove one row; yield the segment that it ends, or the break that it is."""
-        if self._broken:
+        if self.is_broken:
             return ()
         _, seq, _, time_ns, _, stored_hash, tenant, *_ = row
         if self._previous is not None and seq == self._previous[0]:
@@ -232,12 +246,18 @@ class _Follower:
         self._previous = (seq, stored_hash)
 
     def _break(self, seq: int, reason: str, *, retract: bool = False) -> Iterable[Harvest | Break]:
-        self._broken = True
+        self.is_broken = True
         if retract and self._open is not None:  # of two rows with one seq neither is sealed
             self._open.hashes.pop()
             self._open.times.pop()
             self._open.acts = [act for act in self._open.acts if act.seq != seq]
         return (*self.finish(), Break(self.chain, seq, reason))
+
+    def arrive(self, end: int) -> Iterable[Harvest | Break]:
+        """Yield the break that it is when the rows up to `end` were read and are not all there."""
+        if self.is_broken or self._seq > end:
+            return ()
+        return self._break(self._seq, f"expected row {self._seq}, got rows far behind it: rows are missing")
 
     def finish(self) -> Iterable[Harvest]:
         """Yield the last segment."""

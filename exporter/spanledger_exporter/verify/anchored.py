@@ -6,6 +6,7 @@ Rules
   store back, forked it, or dropped it whole.
 - A chain that the registry names must exist, with the row 0 that was registered: in the store, or still in the spool.
 - A chain in the store that was never registered was put there by no writer of ours.
+- A checkpoint is called by its size, an entry of the registry by its chain, and all registries say the same of it.
 - A configured anchor that cannot be read leaves the verdict incomplete, whatever the others say: it may be the one that
   remembers another history. One that reports a conflict (a delete marker) is evidence of tampering.
 - Where another machine seals, the default directory of this one holds no checkpoints and never will: it is an anchor
@@ -19,9 +20,19 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, parse_opening
+from spanledger_exporter.anchors.anchor import (
+    Anchor,
+    AnchorConflictError,
+    AnchorError,
+    Archive,
+    ChainOpening,
+    checkpoint_name,
+    parse_opening,
+)
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
+from spanledger_exporter.ledger.checkpoint import parse_checkpoint
+from spanledger_exporter.ledger.note import MAX_NOTE_BYTES, parse_note
 from spanledger_exporter.verify.chains import ChainFacts
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, open_known
 from spanledger_exporter.verify.source import AnchoredState, ReceiptRow
@@ -60,26 +71,45 @@ def read_anchor_directory(directory: Path, *, target: str = "anchors") -> Anchor
     notes: dict[str, str] = {}
     broken: list[str] = []
     unreachable: list[str] = []
+    held: set[int] = set()
     for path in _files(directory / "checkpoints", unreachable):
         try:
-            notes[str(path)] = path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+            notes[str(path)] = note = _read(path).decode()
+            size = parse_checkpoint(parse_note(note).text).size
+        except (OSError, ValueError, ProofError) as error:
             broken.append(f"{path}: {error}")
-    chains: dict[bytes, bytes] = {}
+            continue
+        held.add(size)
+        if path.name != checkpoint_name(size):
+            broken.append(f"{path} holds a checkpoint of size {size}")
+    openings: list[ChainOpening] = []
     for path in _files(directory / "chains", unreachable):
         try:
-            opening = parse_opening(path.read_bytes())
+            opening = parse_opening(_read(path))
         except (OSError, ProofError) as error:
             broken.append(f"{path}: {error}")
             continue
         if path.name != f"{opening.chain.hex()}.json":
             broken.append(f"{path} registers chain {opening.chain.hex()}")
-        chains[opening.chain] = opening.row_hash
-    held = {target: frozenset(int(Path(place).name) for place in notes if Path(place).name.isdecimal())}
-    if unreachable:  # an empty answer would say that its checkpoints are gone
-        held = {}
-    has_registry = (directory / "chains").is_dir()
-    return AnchoredState(notes, chains, held, broken, unreachable=unreachable, has_registry=has_registry)
+        openings.append(opening)
+    return AnchoredState(
+        notes,
+        {opening.chain: opening.row_hash for opening in openings},
+        {} if unreachable else {target: frozenset(held)},  # an empty answer would say that its checkpoints are gone
+        broken,
+        unreachable=unreachable,
+        has_registry=(directory / "chains").is_dir(),
+        opened_ns={opening.chain: opening.time_ns for opening in openings},
+    )
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a small file; what no anchor writes is not read into memory. Raises ProofError, OSError."""
+    with path.open("rb") as stream:
+        data = stream.read(MAX_NOTE_BYTES + 1)
+    if len(data) > MAX_NOTE_BYTES:
+        raise ProofError(f"expected at most {MAX_NOTE_BYTES} bytes, got more")
+    return data
 
 
 def _read_archive(anchor: Archive) -> AnchoredState:
@@ -90,20 +120,32 @@ def _read_archive(anchor: Archive) -> AnchoredState:
         return AnchoredState(conflicts=[f"{name}: {error}"])
     except AnchorError as error:
         return AnchoredState(unreachable=[f"{name}: {error}"])
-    broken = [f"{name}: registry entry {chain.hex()}" for chain, opening in openings.items() if opening is None]
-    chains = {chain: opening.row_hash for chain, opening in openings.items() if opening is not None}
-    return AnchoredState({} if newest is None else {f"in {name}": newest}, chains, broken=broken, has_registry=True)
+    good = {chain: opening for chain, opening in openings.items() if opening is not None and opening.chain == chain}
+    return AnchoredState(
+        {} if newest is None else {f"in {name}": newest},
+        {chain: opening.row_hash for chain, opening in good.items()},
+        broken=[f"{name}: registry entry {chain.hex()}" for chain in openings if chain not in good],
+        has_registry=True,
+        opened_ns={chain: opening.time_ns for chain, opening in good.items()},
+    )
 
 
 def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
+    both = first.chains.keys() & second.chains.keys()
+    others = [
+        f"two registries name another row 0 of chain {chain.hex()}"
+        for chain in sorted(both)
+        if (first.chains[chain], first.opened_ns.get(chain)) != (second.chains[chain], second.opened_ns.get(chain))
+    ]
     return AnchoredState(
         {**first.notes, **second.notes},
         {**first.chains, **second.chains},
         {**first.held, **second.held},
         [*first.broken, *second.broken],
-        [*first.conflicts, *second.conflicts],
+        [*first.conflicts, *second.conflicts, *others],
         [*first.unreachable, *second.unreachable],
         has_registry=first.has_registry or second.has_registry,
+        opened_ns={**first.opened_ns, **second.opened_ns},
         named=first.named,
     )
 
@@ -206,6 +248,8 @@ def review_registry(
         first = facts.first_hash if facts is not None else in_spool.get(chain, registered)
         if first and first != registered:
             findings.tampered("integrity", "row 0 is not the one that was registered", chain=chain, seq=0)
+        elif facts and facts.first_hash and state.opened_ns.get(chain, facts.first_time) != facts.first_time:
+            findings.tampered("time", "row 0 has another time than the one that was registered", chain=chain, seq=0)
     if not state.has_registry:
         if must_be_registered and any(state.held.values()):
             findings.tampered("anchoring", "the chain registry is gone from the anchor that holds the checkpoints")

@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spanledger_exporter.errors import ProofError
@@ -23,10 +23,11 @@ from spanledger_exporter.verify.verdict import Check, Findings
 
 @dataclass(frozen=True, slots=True)
 class KnownCheckpoint:
-    """A checkpoint whose signature holds, and where it was found."""
+    """A checkpoint whose signature holds, where it was found, and the note that was read there, if it was one."""
 
     checkpoint: Checkpoint
     place: str
+    note: str = ""
 
 
 def review_stored(rows: Iterable[CheckpointRow], trust: Trust, findings: Findings) -> list[KnownCheckpoint]:
@@ -58,7 +59,31 @@ def open_known(note: str, place: str, trust: Trust, findings: Findings, *, check
         findings.tampered(check, f"{place} does not hold: {error}")
         return None
     findings.count("authenticity", signatures=len(signed.signed_by), cosignatures=len(signed.witnesses))
-    return KnownCheckpoint(signed.checkpoint, place)
+    return KnownCheckpoint(signed.checkpoint, place, note)
+
+
+def signed_size(newest: Checkpoint | None, trust: Trust) -> int | None:
+    """Return how far the log is signed; None where nobody said whose signature counts."""
+    if not trust.log_keys:
+        return None
+    return newest.size if newest else 0
+
+
+def tell_unsigned(
+    view: LogView, checkpoints: Callable[[], Sequence[CheckpointRow]], trust: Trust, findings: Findings
+) -> None:
+    """Report entries that no checkpoint is over; `checkpoints` reads them anew, because the sealer may be at work."""
+    signed = signed_size(findings.newest, trust)
+    if signed is None or view.size <= signed:
+        return
+    since = [found.checkpoint for found in review_stored(checkpoints(), trust, Findings())]
+    if any(checkpoint.size >= view.size for checkpoint in since):
+        return
+    findings.incomplete(
+        "completeness",
+        f"{view.size - signed} entries of the log, from {signed} on, are under no signed checkpoint: a sealer died, or "
+        "somebody put them there; `spanledger seal` proves and signs them, or says why not",
+    )
 
 
 def compare_with_log(known: Iterable[KnownCheckpoint], view: LogView, findings: Findings) -> Checkpoint | None:

@@ -63,9 +63,11 @@ def _predecessor(body: Mapping[str, Any]) -> tuple[Place, bytes] | None:
     if not isinstance(claim, dict):
         return None
     try:
-        return (bytes.fromhex(claim["chain"]), int(claim["seq"])), bytes.fromhex(claim["row_hash"])
+        chain, seq, row_hash = bytes.fromhex(claim["chain"]), int(claim["seq"]), bytes.fromhex(claim["row_hash"])
     except (KeyError, TypeError, ValueError):
         return None
+    # What can be no place is not looked for: no writer of ours claims it, and the engine would be asked nonsense.
+    return ((chain, seq), row_hash) if len(chain) == 16 and 0 <= seq < 2**64 else None
 
 
 def _review_quote(chain: bytes, facts: ChainFacts, quote: Any, view: LogView, findings: Findings) -> None:

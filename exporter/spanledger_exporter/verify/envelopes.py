@@ -38,16 +38,18 @@ def parse_envelope(env: bytes) -> Mapping[str, Any] | None:
 
 def references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield (hex reference, class) of every content reference at any depth; a bare `*_ref` is class `payload`."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, str):
-                if (key == "ref" or key.endswith("_ref")) and _REFERENCE.fullmatch(inner):
-                    yield inner, str(value.get("class", "payload"))
-            elif isinstance(inner, (dict, list)):
-                yield from references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references(inner)
+    waiting = [value]  # no recursion: the depth is whatever somebody wrote, and Python's own limit is less
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            for key, text in inner.items():
+                if isinstance(text, str):
+                    if (key == "ref" or key.endswith("_ref")) and _REFERENCE.fullmatch(text):
+                        yield text, str(inner.get("class", "payload"))
+                elif isinstance(text, (dict, list)):
+                    waiting.append(text)
+        elif isinstance(inner, list):
+            waiting += inner
 
 
 @dataclass(slots=True)

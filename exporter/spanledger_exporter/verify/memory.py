@@ -13,14 +13,14 @@ Rules
 from __future__ import annotations
 
 import os
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Collection
 from pathlib import Path
 
 import orjson
 
-from spanledger_exporter.errors import ConfigurationError
-from spanledger_exporter.ledger.checkpoint import Checkpoint
+from spanledger_exporter.errors import ConfigurationError, ProofError
+from spanledger_exporter.ledger.checkpoint import Checkpoint, parse_checkpoint
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint
 from spanledger_exporter.verify.verdict import Findings
 from spanledger_exporter.whole_file import replace_whole
@@ -36,10 +36,11 @@ def load_memory(path: Path, *, origins: Collection[str] | None) -> list[KnownChe
     """Return what was seen of `origins`, or of every log. Raises ConfigurationError for a file that does not parse."""
     try:
         told = orjson.loads(path.read_bytes())
-        seen = [Checkpoint(name, int(item["size"]), b64decode(item["root"])) for name, item in told.items()]
+        # As strict as a note: a memory that was tampered with must not accuse the ledger.
+        seen = [parse_checkpoint(f"{name}\n{item['size']}\n{item['root']}\n") for name, item in told.items()]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ProofError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"expected remembered checkpoints in {path}, got: {error}; move it away") from error
     place = f"the checkpoint remembered in {path}"
     return [

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from spanledger_exporter.anchors.anchor import (
@@ -40,34 +41,39 @@ def confirm_receipts(
     notaries: Iterable[Notary],
     receipts: Sequence[ReceiptRow],
     stored: Iterable[KnownCheckpoint],
-    notes: Mapping[int, str],
     findings: Findings,
     *,
     now: datetime,
 ) -> list[KnownCheckpoint]:
     """Let each notary (a witness, a time-stamping authority) confirm its receipts; return what they confirm.
 
-    Only signed checkpoints of the store count.
+    Only signed checkpoints of the store count: a forged note beside one of them is no reason to doubt its receipt.
     """
-    known = {found.checkpoint.size: found for found in stored}
+    known: dict[int, list[KnownCheckpoint]] = {}
+    for found in stored:
+        known.setdefault(found.checkpoint.size, []).append(found)
     confirmed: list[KnownCheckpoint] = []
     for notary in notaries:
         mine = [row for row in receipts if _name(row) == _name(notary) and row.size in known]
-        moments = dict(_moments(notary, mine, notes, findings))
+        good = list(_confirmed(notary, mine, known, findings))
+        moments = {checkpoint.checkpoint.size: moment for checkpoint, moment in good}
         _tell_newest(notary, moments, max(known, default=0), now, findings)
         findings.count("anchoring", confirmed_receipts=len(moments))
-        confirmed += [known[size] for size in moments]
+        confirmed += [checkpoint for checkpoint, _ in good]
     return confirmed
 
 
-def _moments(
-    notary: Notary, receipts: Iterable[ReceiptRow], notes: Mapping[int, str], findings: Findings
-) -> Iterator[tuple[int, datetime]]:
-    """Yield size and moment of every receipt that holds; report the others, each reason once."""
+def _confirmed(
+    notary: Notary,
+    receipts: Iterable[ReceiptRow],
+    known: Mapping[int, Sequence[KnownCheckpoint]],
+    findings: Findings,
+) -> Iterator[tuple[KnownCheckpoint, datetime]]:
+    """Yield checkpoint and moment of every receipt that holds; report the others, each reason once."""
     unchecked, unknown = Counter[str](), Counter[str]()
     for row in receipts:
         try:
-            yield row.size, notary.confirm(notes[row.size], row.receipt.decode("utf-8", "replace"))
+            yield _confirm(notary, row, known[row.size])
         except UncheckedReceiptError as error:
             unchecked[str(error)] += 1
         except UnknownAuthorityError as error:
@@ -78,6 +84,17 @@ def _moments(
         findings.incomplete("anchoring", f"{_receipts(count)} of {_name(notary)} could not be checked: {reason}")
     for reason, count in unknown.items():
         findings.unverifiable("anchoring", f"{_receipts(count)} of {_name(notary)} could not be checked: {reason}")
+
+
+def _confirm(
+    notary: Notary, row: ReceiptRow, candidates: Sequence[KnownCheckpoint]
+) -> tuple[KnownCheckpoint, datetime]:
+    """Return the checkpoint that a receipt is for, and its moment; raise what the notary says where it is for none."""
+    receipt = row.receipt.decode("utf-8", "replace")
+    for candidate in candidates[1:]:  # two notes of one size: signed by two keys, or a fork; see `compare_with_log`
+        with suppress(AnchorError, ProofError):
+            return candidate, notary.confirm(candidate.note, receipt)
+    return candidates[0], notary.confirm(candidates[0].note, receipt)
 
 
 def _tell_newest(

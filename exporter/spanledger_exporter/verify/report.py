@@ -19,7 +19,8 @@ MEANING = {
 
 def format_verdict(verdict: Verdict) -> str:
     """Return the verdict as text."""
-    return "\n".join(_lines(verdict)) + "\n"
+    # No escapes from names in the store: a terminal would obey them.
+    return "\n".join(line if line.isprintable() else repr(line) for line in _lines(verdict)) + "\n"
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:

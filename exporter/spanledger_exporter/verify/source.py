@@ -106,7 +106,8 @@ class ContentRow:
 class AnchoredState:
     """What anchors hold, read from the anchors themselves and not from the store.
 
-    `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0.
+    `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0, and
+    `opened_ns` to its time, as far as the registry says.
     `held` has the sizes that each directory holds, by what receipts call it; `broken` is what does not parse,
     `conflicts` what an anchor says of somebody's hands on it, `unreachable` who could not be asked.
     """
@@ -118,6 +119,7 @@ class AnchoredState:
     conflicts: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     has_registry: bool = False
+    opened_ns: Mapping[bytes, int] = field(default_factory=dict[bytes, int])
     named: frozenset[tuple[str, str]] | None = None
     """Kind and target of every configured anchor, whether it can be read back or not; None when nobody said."""
 

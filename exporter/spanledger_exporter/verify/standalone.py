@@ -108,7 +108,7 @@ def verify_row(row: dict[str, Any], findings: Findings) -> None:
     if sha256(b"spanledger/row/v1\0" + header + row["env_hash"]).digest() != row["row_hash"]:
         findings.add("tampered", "integrity", "the header does not hash to row_hash", row)
     try:
-        envelope = json.loads(row["env"])
+        json.dumps(envelope := json.loads(row["env"].decode(), parse_constant=int), ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         envelope = None
     row["envelope"] = envelope = envelope if isinstance(envelope, dict) else {}
@@ -148,11 +148,11 @@ def verify_rows(lines: bytes, findings: Findings, *, whole: bool) -> list[dict[s
 
 def references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield (reference, class) of every content reference in an envelope."""
-    for key, inner in value.items() if isinstance(value, dict) else ():
-        if (key == "ref" or key.endswith("_ref")) and re.fullmatch("[0-9a-f]{64}", str(inner)):
-            yield str(inner), str(value.get("class", "payload"))
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from references(inner)
+    for part in (waiting := [value]):  # which grows meanwhile; recursion would end at Python's own limit
+        for key, inner in part.items() if isinstance(part, dict) else ():
+            if (key == "ref" or key.endswith("_ref")) and re.fullmatch("[0-9a-f]{64}", str(inner)):
+                yield str(inner), str(part.get("class", "payload"))
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
 
 
 def verify_content(rows: list[dict[str, Any]], files: Mapping[str, bytes], findings: Findings) -> None:

@@ -14,7 +14,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from spanledger_exporter.ledger.checkpoint import Checkpoint
@@ -38,6 +38,9 @@ EXIT_STATUS = {"verified": 0, "tampered": 1, "incomplete": 2, "unknown": 3}
 
 MAX_FAILURES = 1000
 """Places listed per check; `counts` has all of them. A swapped table would otherwise print a line per row."""
+
+MAX_REASON = 2_000
+"""Characters: names and values in the store may be as long as somebody likes."""
 
 RESIDUALS = (
     "rows younger than the last anchored checkpoint (10 s by default) can be changed by who writes to the store",
@@ -112,7 +115,7 @@ class Findings:
 
     def note(self, check: Check, text: str) -> None:
         """Say how a check was made, where a reader could take it for more or for less. It has no effect."""
-        self.checks[check].notes.append(text)
+        self.checks[check].notes.append(_bounded(text))
 
     def skip_rest(self, reason: str) -> None:
         """Say of every check without a finding that it was not made: what nobody looked at is not `ok`."""
@@ -135,11 +138,16 @@ class Findings:
         result.kinds.add(finding.kind)
         result.counts[finding.kind] = result.counts.get(finding.kind, 0) + 1
         if len(result.findings) < MAX_FAILURES:
-            result.findings.append(finding)
+            result.findings.append(replace(finding, reason=_bounded(finding.reason)))
 
     def verdict(self) -> Verdict:
         """Return what the findings amount to."""
         return Verdict(checks=self.checks, newest=self.newest)
+
+
+def _bounded(text: str) -> str:
+    """Return a text of at most MAX_REASON characters, and how many there were: some of it is the store's own."""
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}… ({len(text):,} characters)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from spanledger_exporter.anchors.anchor import Notary
+from spanledger_exporter.ledger.log_entry import LogEntry
 from spanledger_exporter.verify.anchored import compare_with_store, review_anchors, review_registry
 from spanledger_exporter.verify.chains import ChainFacts, ChainWalk
-from spanledger_exporter.verify.checkpoints import KnownCheckpoint, compare_with_log, review_stored
+from spanledger_exporter.verify.checkpoints import (
+    KnownCheckpoint,
+    compare_with_log,
+    review_stored,
+    signed_size,
+    tell_unsigned,
+)
 from spanledger_exporter.verify.claims import review_claims
 from spanledger_exporter.verify.contents import review_contents
 from spanledger_exporter.verify.coverage import find_breaks, review_coverage
@@ -42,8 +49,8 @@ Progress = Callable[[str, int], None]
 Walk = Callable[[LogView, Findings], dict[bytes, ChainFacts]]
 """Step 6 done elsewhere: given the log and where to report, returns what it learnt of each chain."""
 
-Review = Callable[[LogView, Findings], None]
-"""A judgement that only one kind of source allows, such as that of the tables' definitions."""
+Review = Callable[[list[LogEntry], Findings], None]
+"""A judgement that only one kind of source allows, such as that of the tables' definitions; given the log's acts."""
 
 
 def _silent(_step: str, _rows: int) -> None:
@@ -81,7 +88,7 @@ def verify_ledger(
 ) -> Verdict:
     """Judge a ledger. `findings` may hold what was found before; `progress` is told the step and the rows done.
 
-    `walk` takes the place of step 6, `review` is run after step 3.
+    `walk` takes the place of step 6, `review` is run after step 4.
     """
     return _Verification(source, surroundings, findings or Findings(), progress, walk, review).run()
 
@@ -110,13 +117,13 @@ class _Verification:
         stored = review_stored(rows, known.trust, findings)  # step 1
         anchored = review_anchors(known.anchored, known.trust, findings)  # step 2
         view = self._review_log()  # step 3
-        if self.review is not None:
-            self.review(view, findings)
         findings.newest = compare_with_log(stored, view, findings)  # step 4
+        tell_unsigned(view, self.source.checkpoints, known.trust, findings)
+        if self.review is not None:
+            self.review(view.acts_below(signed_size(findings.newest, known.trust)), findings)
         compare_with_log(known.remembered, view, findings)
-        notes = {row.size: row.note for row in rows}
         receipts = self.source.receipts()
-        confirmed = confirm_receipts(known.notaries, receipts, stored, notes, findings, now=known.now)
+        confirmed = confirm_receipts(known.notaries, receipts, stored, findings, now=known.now)
         tell_unasked(known.anchored.named, receipts, findings)
         ask_witnesses(known.notaries, self.source.checkpoints, receipts, known.trust, findings)
         newest_anchored = compare_with_log((*anchored, *confirmed), view, findings)

@@ -112,6 +112,26 @@ def test_a_second_version_in_front_of_the_first_deceives_nobody(anchor: S3Anchor
     assert anchor.newest() == submission(12).note
 
 
+@pytest.mark.parametrize("noise", [b"\xff\xfe", b"noise"])
+def test_noise_in_a_newer_name_is_returned_and_does_not_hold(anchor: S3Anchor, noise: bytes) -> None:
+    """An outage would let the sealer go on: what is no note is for whoever opens it to refuse."""
+    anchor.publish(submission(12))
+    anchor._client.put_object(Bucket=anchor._bucket, Key=f"audit/checkpoints/{99:020}", Body=noise)
+    assert anchor.newest() == noise.decode(errors="replace")
+
+
+def test_what_lies_under_another_name_or_is_larger_than_a_note_is_a_conflict(anchor: S3Anchor) -> None:
+    """An older checkpoint under a newer name hides what is missing; 10 MB are not read into memory."""
+    anchor.publish(submission(12))
+    note = f"log\n12\n{'A' * 43}=\n\n— log c2lnbmF0dXJl\n"
+    anchor._client.put_object(Bucket=anchor._bucket, Key=f"audit/checkpoints/{98:020}", Body=note)
+    with pytest.raises(AnchorConflictError, match="got one of size 12"):
+        anchor.newest()
+    anchor._client.put_object(Bucket=anchor._bucket, Key=f"audit/checkpoints/{99:020}", Body=b"\0" * 10**7)
+    with pytest.raises(AnchorConflictError, match="got more"):
+        anchor.newest()
+
+
 def test_a_bucket_without_object_lock_is_reported(anchor: S3Anchor) -> None:
     """A retention that nobody enforces would be a promise we cannot keep."""
     anchor._client.create_bucket(Bucket="plain")

@@ -154,6 +154,21 @@ def test_a_damaged_trust_root_is_named_with_what_to_do(ring: KeyRing) -> None:
         _ = ring.root
 
 
+@pytest.mark.parametrize("noise", [b"", b"noise", b"\xff\xfe", b"a+00000000+AQ=="])
+def test_a_damaged_note_of_a_rotation_is_named_with_what_to_do(ring: KeyRing, noise: bytes) -> None:
+    """Sealing stops with one clear line until it is restored."""
+    (ring.directory / "rotation").write_bytes(noise)
+    with pytest.raises(ConfigurationError, match=r"expected the key of a rotation under way.*backup"):
+        ring.pending_key()
+
+
+def test_a_trust_root_that_cannot_be_read_is_named(ring: KeyRing) -> None:
+    """A directory in its place, for example: no traceback, and no verdict either."""
+    (ring.directory / "trust-root" / "00002.json").mkdir()
+    with pytest.raises(ConfigurationError, match="expected readable trust roots"):
+        ring.trust_root_versions()
+
+
 def test_a_missing_private_key_is_named(ring: KeyRing) -> None:
     """The message says where it should be and what to do."""
     (key_file,) = ring.directory.glob("*.key")

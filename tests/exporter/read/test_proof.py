@@ -97,6 +97,13 @@ def test_what_was_done_to_the_store_breaks_the_step_that_covers_it(
     assert proof.status == "failed"
 
 
+def test_a_forged_checkpoint_beside_the_signed_one_breaks_no_proof(settings: Settings, ledger: Ledger) -> None:
+    """`verify` accuses it; the page goes on to the one that a key of the log signed."""
+    with open_store(settings, role="owner") as store:
+        store.command("INSERT INTO checkpoints (size, root, note) SELECT size, root, '~ forged' FROM checkpoints")
+        assert proof_of(store, settings, ledger.rows[3]).status == "ok"
+
+
 def test_a_row_that_is_gone_has_no_proof(settings: Settings, ledger: Ledger) -> None:
     """And the answer is no, rather than an empty list."""
     with open_store(settings, role="owner") as store:

@@ -248,6 +248,17 @@ def test_two_rows_with_one_seq_are_equivocation_and_neither_is_sealed(bench: Ben
     assert (seq, "equivocation" in reason) == (3, True)
 
 
+def test_a_row_with_the_largest_number_keeps_no_sealer_busy_for_ever(bench: Bench) -> None:
+    """What a writer's grant allows: one row far behind the others. Its chain breaks there, the other one is sealed."""
+    chain = bench.ledger.rows[0].chain_id
+    row = ["default", chain, 2**64 - 1, b"\0" * 32, 0, "{}", b"\0" * 32, b"\0" * 32]
+    bench.store.insert("rows", ROW_COLUMNS, [row])
+    report = bench.seal()
+    assert [(found.chain, found.seq) for found in report.breaks] == [(chain, 5)]
+    assert bench.examine() == 8
+    assert bench.seal().breaks == report.breaks
+
+
 def test_a_row_that_is_there_twice_is_a_retry(bench: Bench) -> None:
     """Delivery at least once is not an alarm."""
     bench.store.insert("rows", ROW_COLUMNS, list(bench.ledger.row_values()))
@@ -272,12 +283,15 @@ def test_a_break_heals_when_the_missing_row_arrives(engine: Callable[[], Bench])
 # A log or an anchor that contradicts ------------------------------------------------------------------------------
 
 
-def test_a_changed_log_entry_is_refused(bench: Bench) -> None:
-    """The entries no longer hash to the checkpoint that was signed over them."""
+@pytest.mark.parametrize(
+    "entry",
+    [b'{"time":"1","type":"heartbeat"}', b"", b"\xff", b"[]", b"{}", b'{"type":"segment","chain":[]}', b"[" * 9999],
+)
+def test_a_changed_log_entry_is_refused(bench: Bench, entry: bytes) -> None:
+    """The entries no longer hash to the checkpoint that was signed over them, or are none at all."""
     bench.seal()
-    entry = format_entry("heartbeat", {"time": "1"})
     bench.store.command("ALTER TABLE log DELETE WHERE index = 0 SETTINGS mutations_sync = 2")
-    bench.store.insert("log", ["index", "entry", "leaf_hash"], [(0, entry.decode(), leaf_hash(entry))])
+    bench.store.insert("log", ["index", "entry", "leaf_hash"], [(0, entry, leaf_hash(entry))])
     with pytest.raises(SealRefusedError, match="an entry was changed"):
         bench.seal()
 
@@ -402,21 +416,25 @@ def test_an_anchor_of_another_log_is_refused(bench: Bench, engine: Callable[[], 
 def test_an_unsigned_entry_that_no_sealer_would_write_is_refused(bench: Bench) -> None:
     """Whoever can insert into the log cannot have it signed."""
     bench.seal()
-    place = {"chain": "00" * 16, "seq": 0, "row_hash": "00" * 32, "time": "1"}
-    forged: dict[str, dict[str, Any]] = {
-        "legal-hold": place,
-        "chain-abandoned": {**place, "reason": "x"},
-        "key-rotate": {"old": "x", "new": "y", "time": "1"},
-        "restore": {"reason": "x", "time": "1"},
-        "schema": {"fingerprint": "00" * 32, "time": "1"},
-    }
-    for number, (kind, fields) in enumerate(forged.items()):
+    now = {"time": str(bench.now_ns)}
+    place = {"chain": "00" * 16, "seq": 0, "row_hash": "00" * 32, **now}
+    forged: list[tuple[str, dict[str, Any], str]] = [
+        ("legal-hold", place, "the row it names is not in the store"),
+        ("chain-abandoned", {**place, "reason": "x"}, "another row than the last sealed one"),
+        ("key-rotate", {"old": "x", "new": "y", **now}, "not rotating to"),
+        ("restore", {"reason": "x", **now}, "the operator did not ask for it"),
+        ("schema", {"fingerprint": "00" * 32, **now}, "the table definitions are others"),
+        ("heartbeat", {"time": str(2**64 - 1)}, "its time is still to come"),
+        ("heartbeat", {"time": "1"}, "older than the entry before it"),
+        ("heartbeat", {"approved_by": "the board", **now}, "no sealer of this version writes its fields approved_by"),
+    ]
+    for number, (kind, fields, reason) in enumerate(forged):
         bench.store.command("ALTER TABLE log DELETE WHERE index >= 6 SETTINGS mutations_sync = 2")
         entry = format_entry(kind, fields)
         bench.store.insert(
             "log", ["index", "entry", "leaf_hash"], [(6, entry.decode(), leaf_hash(entry))], token=f"forged {number}"
         )
-        with pytest.raises(SealRefusedError, match="nothing was signed"):
+        with pytest.raises(SealRefusedError, match=f"{reason}.*nothing was signed"):
             bench.seal()
 
 
@@ -450,6 +468,33 @@ def test_an_anchor_that_fails_is_reported_and_tried_again_at_the_next_seal(bench
     assert (again.is_new, flaky.sizes) == (False, [report.size])
     bench.seal(anchors=anchors)
     assert flaky.sizes == [report.size]
+
+
+def test_a_forged_receipt_keeps_no_checkpoint_from_its_anchor(bench: Bench, tmp_path: Path) -> None:
+    """Whoever can insert a receipt could else switch an anchor off: one for a size to come, one that is noise."""
+    signer = FileSigner(b"\3" * 32, name="audit.example/w1", algorithm=COSIGNATURE_V1)
+    witness = Witness(
+        signer, logs=[bench.keys.root.current.key], directory=tmp_path / "w", clock_s=lambda: bench.now_ns // 10**9
+    )
+    with serving(witness) as url:
+        report = bench.seal()
+        anchor = WitnessAnchor(signer.verifier_key, url)
+        forged = [(size, anchor.kind, anchor.target, "noise") for size in (report.size, 2**64 - 1)]
+        bench.store.insert("anchors", ["size", "kind", "target", "receipt"], forged)
+        assert [publication.status for publication in bench.seal(anchors=[anchor]).publications] == ["anchored"]
+        assert witness.remembered() == {bench.keys.origin: report.size}
+        bench.seal(anchors=[anchor])
+    good = f"kind = 'witness' AND size = {report.size} AND receipt != 'noise'"
+    assert bench.store.query(f"SELECT count() FROM anchors WHERE {good}") == [(1,)]
+
+
+@pytest.mark.parametrize("noise", [b"noise", b"\xff\xfe", b"\0" * 2_000_000])
+def test_noise_in_an_archive_is_no_outage_and_nothing_is_signed_beside_it(bench: Bench, noise: bytes) -> None:
+    """Else whoever damages the newest checkpoint of an archive could have an older copy of the store sealed on."""
+    report = bench.seal()
+    (bench.settings.anchors_directory / "checkpoints" / f"{report.size:020}").write_bytes(noise)
+    with pytest.raises(SealRefusedError, match="to hold checkpoints of log"):
+        bench.seal()
 
 
 def test_an_archive_that_lost_a_checkpoint_gets_it_again(bench: Bench) -> None:

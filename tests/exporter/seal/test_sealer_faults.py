@@ -104,7 +104,7 @@ def rotate_under(faults: Faults, bench: Bench) -> None:
     """Rotate with faults at every write."""
     store = faults.around(bench.store, {"insert"})
     keys: KeyRing = faults.around(bench.keys, {"publish", "begin_rotation", "finish_rotation"})
-    rotate(store, settings=bench.settings, keys=keys, anchors=bench.anchors)
+    rotate(store, settings=bench.settings, keys=keys, anchors=bench.anchors, clock=bench.clock)
 
 
 def test_the_table_covers_every_call_of_a_seal(engine: Callable[[], Bench]) -> None:
@@ -171,7 +171,7 @@ def test_a_rotation_that_dies_at_any_write_is_finished(
             if finisher.startswith("seal"):
                 bench.seal()
             if bench.keys.root.current.key == first:
-                rotate(bench.store, settings=bench.settings, keys=bench.keys, anchors=bench.anchors)
+                rotate(bench.store, settings=bench.settings, keys=bench.keys, anchors=bench.anchors, clock=bench.clock)
         else:
             return
         bench.seal()
