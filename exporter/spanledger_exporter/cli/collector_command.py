@@ -9,6 +9,7 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from spanledger_exporter.cli.numbers import port
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 
@@ -33,8 +34,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `collector`."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="OTLP over HTTP (4318)")
-    parser.add_argument("--grpc-port", type=int, default=GRPC_PORT, help="OTLP over gRPC (4317)")
+    parser.add_argument("--http-port", type=port, default=HTTP_PORT, help="OTLP over HTTP (4318)")
+    parser.add_argument("--grpc-port", type=port, default=GRPC_PORT, help="OTLP over gRPC (4317)")
     parser.add_argument("--no-ship", action="store_true", help="only fill the spool: another process ships and seals")
     parser.epilog = EPILOG
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spanledger_exporter.cli.numbers import port
 from spanledger_exporter.cli.output import say
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ConfigurationError
@@ -22,7 +23,7 @@ log: every local user can reach it. A people file has one line per person: NAME 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8420, help="default 8420")
+    parser.add_argument("--port", type=port, default=8420, help="default 8420")
     parser.add_argument("--people", type=Path, metavar="FILE", help="who may sign in, with the hashes of their tokens")
     parser.add_argument("--user-header", default="", metavar="NAME", help="header in which a proxy says who asks")
     parser.add_argument("--tenant-header", default="", metavar="NAME", help="header in which it says of which tenant")

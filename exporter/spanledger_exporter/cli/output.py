@@ -111,7 +111,7 @@ def output_file(options: OutputOptions) -> Generator[BinaryIO]:
             yield stream
         unfinished.replace(options.path)
     except OSError as error:
-        raise UsageError(f"expected to write {options.path}, got: {error}") from error
+        raise UsageError(f"expected to write {options.path}, got: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

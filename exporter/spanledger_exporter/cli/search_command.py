@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from spanledger_exporter.cli.numbers import positive
 from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
 from spanledger_exporter.read.criteria import DEFAULT_LIMIT, Criteria
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outcome", default="", help="success, error, escalated, cancelled or incomplete")
     parser.add_argument("--text", default="", help="text in contents, names and ids")
     parser.add_argument(
-        "--limit", type=_positive, default=DEFAULT_LIMIT, help=f"at most this many; default {DEFAULT_LIMIT}"
+        "--limit", type=positive, default=DEFAULT_LIMIT, help=f"at most this many; default {DEFAULT_LIMIT}"
     )
     add_reading_arguments(parser)
     add_output_arguments(parser)
@@ -95,10 +96,3 @@ def listing(event: Event) -> dict[str, object]:
         "state": event.state,
         "event_id": event.event_id,
     }
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1, got {text}")
-    return number

@@ -31,6 +31,21 @@ def outcome(*arguments: str) -> int:
         return int(ended.code or 0)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("search --limit x", "expected a number from 1, got 'x'"),
+        ("search --limit 0", "expected a number from 1, got '0'"),
+        ("console --port 99999", "expected a port from 0 to 65535, got '99999'"),
+        ("collector --http-port -1", "expected a port from 0 to 65535, got '-1'"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_in_words(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It named a function of ours, or was a traceback."""
+    assert outcome(*line.split()) == EXIT_USAGE
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("line", ["verfy", "timeline", "timeline --case", "search --limit 0", "--nonsense"])
 def test_wrong_usage_never_looks_like_a_verdict(line: str) -> None:
     """Statuses 1 to 3 belong to `verify`; argparse's own 2 would read as "incomplete"."""
