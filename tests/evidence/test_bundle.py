@@ -71,6 +71,7 @@ def test_the_command_verifies_with_this_machines_own_trust_root(base: Path, bund
         "INSERT INTO content (ref, class, media, size, data) SELECT ref, class, media, size, 'forged' FROM content",
         "INSERT INTO log SELECT * FROM log WHERE `index` = 1",
         "INSERT INTO checkpoints (size, root, note) SELECT size, root, '~ forged' FROM checkpoints",
+        "INSERT INTO checkpoints SELECT size + 1, root, note, created_at FROM checkpoints ORDER BY size LIMIT 1",
         "INSERT INTO rows (tenant, chain_id, seq) SELECT tenant, chain_id, seq FROM rows WHERE case_id = 'CASE-0'",
     ],
 )

@@ -78,23 +78,19 @@ def collect(store: Store, scope: Scope, *, trust: Trust | None = None) -> Collec
     rows = _read_rows(store, scope)
     contents = _read_contents(store, rows)
     source = StoreSource(store)
-    checkpoints, all_receipts = _signed(source.checkpoints(), trust or Trust()), source.receipts()
-    proved, proofs = _prove(store, rows, checkpoints, all_receipts)
+    all_receipts = source.receipts()
+    ends = _ends(source.checkpoints(), all_receipts, trust or Trust(), log_size=whole_log_size(store))
+    proved, proofs = _prove(store, rows, ends)
     sizes = set(proved.values())
     receipts = [row for row in all_receipts if row.size in sizes]
     files = {
         "rows.jsonl": b"".join(export_line(row) + b"\n" for row in rows),
         **_content_files(contents),
         **proofs,
-        **{f"checkpoints/{row.size:020}": row.note.encode() for row in checkpoints if row.size in sizes},
+        **{f"checkpoints/{size:020}": ends[size].encode() for size in sorted(sizes)},
         "anchors.json": canonical_json([_receipt(row) for row in receipts]),
     }
     return Collected(rows, contents, files, proved, receipts)
-
-
-def _signed(checkpoints: Sequence[CheckpointRow], trust: Trust) -> Sequence[CheckpointRow]:
-    """Return the checkpoints whose signature holds, or all of them where none does."""
-    return [row for row in checkpoints if review_stored([row], trust, Findings())] or checkpoints
 
 
 def _read_rows(store: Store, scope: Scope) -> list[RowTuple]:
@@ -158,16 +154,37 @@ def _content_files(contents: Mapping[bytes, ContentRow]) -> dict[str, bytes]:
     return {"content.json": canonical_json(index), **{f"content/{row.ref.hex()}": row.data for row in plain}}
 
 
+def _ends(
+    checkpoints: Iterable[CheckpointRow], receipts: Sequence[ReceiptRow], trust: Trust, *, log_size: int
+) -> dict[int, str]:
+    """Return size and note of the checkpoints that proofs may lead to, best first.
+
+    Only those that proofs would lead to are verified: a ledger of years has millions. Where no signature holds, any
+    will do: whoever verifies the bundle says so.
+    """
+    rows: dict[int, list[CheckpointRow]] = {}
+    for row in checkpoints:
+        if row.size <= log_size:
+            rows.setdefault(row.size, []).append(row)
+    unsigned = {size: rows[size][0].note for size in proof_ends(rows, receipts)}
+    while sizes := proof_ends(rows, receipts):
+        signed = {size: _signed(rows[size], trust) for size in sizes}
+        if all(signed.values()):
+            return signed
+        rows = {size: found for size, found in rows.items() if signed.get(size, "unasked")}
+    return unsigned
+
+
+def _signed(rows: Iterable[CheckpointRow], trust: Trust) -> str:
+    """Return the first note whose signature holds, over the size that the table says, or the empty text."""
+    found = ((row, known) for row in rows for known in review_stored([row], trust, Findings()))
+    return next((row.note for row, known in found if known.checkpoint.size == row.size), "")
+
+
 def _prove(
-    store: Store,
-    rows: Sequence[RowTuple],
-    checkpoints: Sequence[CheckpointRow],
-    receipts: Sequence[ReceiptRow],
+    store: Store, rows: Sequence[RowTuple], ends: Mapping[int, str]
 ) -> tuple[dict[Place, int], dict[str, bytes]]:
-    """Return the size of the checkpoint that proves each row, and the proof files."""
-    log_size = whole_log_size(store)
-    by_size = {row.size: row for row in checkpoints if row.size <= log_size}
-    ends = proof_ends(by_size, receipts)
+    """Return the size of the checkpoint that proves each row, and the proof files; `ends` are notes by size."""
     trees = _SegmentTrees(store, rows)
     tree = SparseTree(log_leaves(store, max(ends, default=0)), wanted=trees.indexes, sizes=ends)
     proofs: dict[str, bytes] = {}
@@ -178,7 +195,7 @@ def _prove(
         if segment is None or size is None:
             continue
         proved[row[0], row[1]] = size
-        proofs[proof_name(row[0], row[1])] = segment.prove(row[1], log=tree, size=size, note=by_size[size].note)
+        proofs[proof_name(row[0], row[1])] = segment.prove(row[1], log=tree, size=size, note=ends[size])
     return proved, proofs
 
 

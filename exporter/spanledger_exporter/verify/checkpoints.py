@@ -76,8 +76,7 @@ def tell_unsigned(
     signed = signed_size(findings.newest, trust)
     if signed is None or view.size <= signed:
         return
-    since = [found.checkpoint for found in review_stored(checkpoints(), trust, Findings())]
-    if any(checkpoint.size >= view.size for checkpoint in since):
+    if review_stored([row for row in checkpoints() if row.size >= view.size], trust, Findings()):
         return
     findings.incomplete(
         "completeness",
