@@ -96,6 +96,7 @@ def summary(call: Envelope) -> tuple[str, str | None, int | None]:
     return call["snapshot"]["provider"], call.get("outcome"), call.get("usage", {}).get("output_tokens")
 
 
+INITIALIZE = "from opentelemetry.instrumentation.auto_instrumentation import initialize; initialize()"
 COMPLETE = [("openai", None, None), ("openai", "success", 6), ("anthropic", None, None), ("anthropic", "success", 6)]
 
 
@@ -106,6 +107,15 @@ def test_each_call_is_an_intent_and_a_completion_whatever_the_sampling(applicati
     calls = application.calls()
     assert [summary(call) for call in calls] == COMPLETE
     assert {call["capture"]["sampled"] for call in calls} == {sampler == "always_on"}
+
+
+def test_a_python_that_ignores_its_environment_is_instrumented_by_its_first_line(application: Application) -> None:
+    """The launcher works through PYTHONPATH, which `-I` does not look at."""
+    for program in (ASK_BOTH, INITIALIZE + ASK_BOTH):
+        application.run(
+            f"import subprocess, sys; subprocess.run([sys.executable, '-I', '-c', {program!r}], check=True)"
+        )
+    assert [summary(call) for call in application.calls()] == COMPLETE
 
 
 def test_the_cost_follows_how_the_call_was_served(application: Application, provider: LocalProvider) -> None:

@@ -269,7 +269,7 @@ class Store:
         token = _SPEAKS_FOR_ITSELF.set(True)
         try:
             yield
-        except StoreError:
+        except (StoreError, ConfigurationError):
             raise
         except ImportError as error:
             raise StoreError(f"{NO_ENGINE} for {self.name}, got {_why_not(error)}: {ENGINE_REMEDY}") from error
@@ -443,6 +443,11 @@ def _attach(directory: Path) -> Store:
 
 
 def _embedded_client(directory: Path, **settings: str | int) -> Client:
+    if not EMBEDDED_CONFIGURATION.is_file():
+        raise ConfigurationError(
+            f"expected {EMBEDDED_CONFIGURATION} to be a file, got none: from inside an archive calls are recorded, "
+            "but the engine would be told by ./config.xml instead; install spanledger with pip to ship, seal and read"
+        )
     # The engine makes its files readable for everybody, and what people said to a model is in them.
     make_directory(directory)
     return _client(

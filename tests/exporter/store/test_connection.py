@@ -12,6 +12,7 @@ import pytest
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
 from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
+from spanledger_exporter.store import connection
 from spanledger_exporter.store.connection import Store, open_store, translated
 from spanledger_exporter.store.lease import lock_path
 from spanledger_exporter.store.schema import ensure_schema
@@ -232,3 +233,11 @@ def test_the_applications_side_never_imports_the_engine() -> None:
         "print('chdb' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+def test_an_engine_without_our_configuration_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From inside a zip it would load `config.xml` of the working directory, which anybody may have put there."""
+    monkeypatch.setattr(connection, "EMBEDDED_CONFIGURATION", tmp_path / "spanledger.whl" / "embedded.xml")
+    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path)}, working_directory=tmp_path)
+    with pytest.raises(ConfigurationError, match="install spanledger with pip"):
+        open_store(settings, role="owner")
