@@ -2,8 +2,8 @@
 
 Rules
 - The answer is that of the view (a test compares them); the view is for people who write SQL.
-- Places first, from narrow columns: candidates that no later review in their case has settled. Then, for as many as a
-  page shows, whether a review names them, and what the page says of them.
+- Moments first, from narrow columns: when something that no later review in its case has settled came up. Then, for as
+  many as a page shows, what came up then, and whether a review names it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spanledger_exporter.read.envelopes import of_tenant
-from spanledger_exporter.read.places import AT_PLACES, at_places
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
 
 SPARE: Final = 50
 """Candidates beyond a page that are looked at at once: some may be settled by a review that names no case."""
+
+_CANDIDATE: Final = f"event_type IN ('escalation', 'decision', 'human_review') AND {QUEUE_CANDIDATE}"
+
+_Moment = tuple[int, str, str]
+"""Time in Unix nanoseconds, tenant and case of what came up."""
 
 _DESCRIBED: Final = (
     f"tenant, time, case_id, event_id, event_type, name, {QUEUE_WHY} AS why, escalation_due AS due, "
@@ -31,44 +35,46 @@ def waiting(store: Store, *, tenant: str = "", limit: int, offset: int = 0) -> l
     wanted, looked_at = offset + limit, 0
     step = wanted + SPARE
     while len(found) < wanted:
-        places = _unsettled(store, tenant=tenant, limit=step, offset=looked_at)
+        moments = _unsettled(store, tenant=tenant, limit=step, offset=looked_at)
         described = 0
-        while len(found) < wanted and described < len(places):  # what a row says is dear: no more rows than needed
-            some = places[described : described + wanted - len(found)]
+        while len(found) < wanted and described < len(moments):  # what a row says is dear: no more rows than needed
+            some = moments[described : described + wanted - len(found)]
             found += _described(store, some, tenant=tenant)
             described += len(some)
-        if len(places) < step:
+        if len(moments) < step:
             break
         looked_at += step
     return found[offset:wanted]
 
 
-def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[tuple[str, int]]:
-    """Return places (chain in hex, seq) of candidates that no later review in their case has settled, oldest first."""
+def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[_Moment]:
+    """Return when candidates came up that no later review in their case has settled, oldest first."""
     condition, parameters = of_tenant(tenant)
     rows = store.query(
-        "SELECT lower(hex(open.2)), open.3 FROM ("
-        "SELECT maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin(arrayDistinct("
-        f"arrayFilter(c -> c.1 >= reviewed, groupArrayIf((time, chain_id, seq), {QUEUE_CANDIDATE})))) AS open "
+        "SELECT toUnixTimestamp64Nano(open), tenant, case_id FROM ("
+        "SELECT tenant, case_id, maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin("
+        f"arrayDistinct(arrayFilter(at -> at >= reviewed, groupArrayIf(time, {QUEUE_CANDIDATE})))) AS open "
         f"FROM {store.database}.rows WHERE event_type IN ('escalation', 'decision', 'human_review') {condition}"
-        "GROUP BY tenant, case_id) ORDER BY open LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
+        "GROUP BY tenant, case_id) ORDER BY open, tenant, case_id LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
         {"limit": limit, "offset": offset, **parameters},
     )
-    return [(chain, int(seq)) for chain, seq in rows]
+    return [(int(time_ns), of, case_id) for time_ns, of, case_id in rows]
 
 
-def _described(store: Store, places: Sequence[tuple[str, int]], *, tenant: str) -> list[dict[str, Any]]:
-    """Return what the page says of these places, without those that a review names."""
-    if not places:
+def _described(store: Store, moments: Sequence[_Moment], *, tenant: str) -> list[dict[str, Any]]:
+    """Return what came up at these moments, without what a review names, in their order."""
+    if not moments:
         return []
     condition, parameters = of_tenant(tenant)
     names, rows = store.query_table(
-        f"SELECT lower(hex(chain_id)) AS chain, seq, {_DESCRIBED} FROM {store.database}.rows "
-        f"WHERE {AT_PLACES} {condition}LIMIT 1 BY chain_id, seq, row_hash",
-        {**at_places(places), **parameters},
+        f"SELECT {_DESCRIBED}, toUnixTimestamp64Nano(time) AS time_ns "
+        f"FROM {store.database}.rows WHERE {_CANDIDATE} AND toUnixTimestamp64Nano(time) IN {{times:Array(Int64)}} "
+        f"{condition}ORDER BY time, tenant, case_id, chain_id, seq LIMIT 1 BY chain_id, seq, row_hash",
+        {"times": [time_ns for time_ns, _, _ in moments], **parameters},
     )
-    at = {(row[0], row[1]): dict(zip(names[2:], row[2:], strict=True)) for row in rows}
-    items = [at[place] for place in places]
+    came_up = frozenset(moments)
+    read = (dict(zip(names, row, strict=True)) for row in rows)
+    items = [item for item in read if (item.pop("time_ns"), item["tenant"], item["case_id"]) in came_up]
     settled = _named_by_reviews(store, [item["event_id"] for item in items], tenant=tenant)
     return [item for item in items if (item["tenant"], item["event_id"]) not in settled]
 
