@@ -198,7 +198,8 @@ class Console:
 
         events, as_of_us = await asyncio.to_thread(find)
         return self.pages.render(
-            *(request, "access.html"),
+            request,
+            "access.html",
             events=events[:PAGE_SIZE],
             page=page,
             has_more=len(events) > PAGE_SIZE,

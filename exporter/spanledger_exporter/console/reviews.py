@@ -103,10 +103,8 @@ class Reviews:
         self._recorded[sent] = None
 
     def _done(self, request: Request, subject: _Subject) -> Response:
-        case_id, seen = (
-            subject.event.text("context", "case_id"),
-            {"reason": why(request), "tenant": tenant_asked(request)},
-        )
+        case_id = subject.event.text("context", "case_id")
+        seen = {"reason": why(request), "tenant": tenant_asked(request)}
         return RedirectResponse(link(f"/case/{case_id}" if case_id else "/queue", **seen), status_code=303)
 
     def _age_s(self, request: Request, form: Form) -> float | None:
@@ -143,7 +141,8 @@ class Reviews:
     ) -> Response:
         own_token = filled.get("form_token", "") if self._age_s(request, filled) is not None else ""
         return self._console.pages.render(
-            *(request, "review.html"),
+            request,
+            "review.html",
             status=status,
             event=subject.event,
             contents=subject.contents,
