@@ -33,8 +33,8 @@ from spanledger_exporter.anchors.anchor import (
     parse_opening_or_none,
 )
 from spanledger_exporter.errors import ConfigurationError, ProofError
-from spanledger_exporter.ledger.checkpoint import MAX_SIZE, parse_checkpoint
-from spanledger_exporter.ledger.note import MAX_NOTE_BYTES, parse_note
+from spanledger_exporter.ledger.checkpoint import MAX_SIZE, claimed_checkpoint
+from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 
 RETENTION_DAYS = 3650
 """Ten years: longer than any retention rule that we know of asks of such logs."""
@@ -112,7 +112,7 @@ class S3Anchor:
     def _expect_size(self, key: str, note: str) -> None:
         """Check that a checkpoint lies under its own size: an older one in its place hides what is missing."""
         with suppress(ProofError):  # what is no note at all is told by whoever opens it
-            size = parse_checkpoint(parse_note(note).text).size
+            size = claimed_checkpoint(note).size
             if key.rpartition("/")[2] != checkpoint_name(size):
                 raise AnchorConflictError(f"expected a checkpoint of that size in {key}, got one of size {size}")
 

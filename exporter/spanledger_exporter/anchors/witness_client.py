@@ -25,7 +25,7 @@ from typing import cast
 
 from spanledger_exporter.anchors.anchor import TIMEOUT_S, AnchorConflictError, AnchorError, Submission, read_answer
 from spanledger_exporter.errors import ConfigurationError, ProofError
-from spanledger_exporter.ledger.checkpoint import parse_checkpoint, parse_size
+from spanledger_exporter.ledger.checkpoint import claimed_checkpoint, parse_size
 from spanledger_exporter.ledger.cosignature import cosignature_time_s
 from spanledger_exporter.ledger.note import (
     COSIGNATURE_V1,
@@ -75,7 +75,7 @@ class WitnessAnchor:
 
     def held_size(self, note: str) -> int:
         """Ask what the witness remembers; what it cosigned for us a moment ago is not asked again."""
-        size = parse_checkpoint(parse_note(note).text).size
+        size = claimed_checkpoint(note).size
         if size == self._old_size:
             return size
         status, text = self._post(old_size=size, proof=(), note=note)

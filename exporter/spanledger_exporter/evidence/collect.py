@@ -29,15 +29,13 @@ from spanledger_exporter.ledger.row import row_hash
 from spanledger_exporter.ledger.sparse_tree import SparseTree
 from spanledger_exporter.read.log_entries import log_leaves, segments_over, whole_log_size
 from spanledger_exporter.store.connection import Store
-from spanledger_exporter.verify.checkpoints import review_stored
+from spanledger_exporter.verify.checkpoints import is_signed
 from spanledger_exporter.verify.envelopes import parse_envelope, references
 from spanledger_exporter.verify.source import CheckpointRow, ContentRow, Place, ReceiptRow, RowTuple
-from spanledger_exporter.verify.store_source import SETTINGS, StoreSource
+from spanledger_exporter.verify.store_source import IS_COMMITTED_TO, SETTINGS, StoreSource
 from spanledger_exporter.verify.trust import Trust
-from spanledger_exporter.verify.verdict import Findings
 
 CHUNK = 500
-_IS_COMMITTED_TO = r"SHA256(concat('spanledger/content/v1\0', media, '\0', data)) = ref"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _read_contents(store: Store, rows: Iterable[RowTuple]) -> dict[bytes, Conten
         refs = ", ".join(f"toFixedString(unhex('{ref.hex()}'), 32)" for ref in wanted[start : start + CHUNK])
         sql = (
             "SELECT ref, toString(class), toString(media), size, data, toString(key_id) FROM content "
-            f"WHERE ref IN ({refs}) ORDER BY {_IS_COMMITTED_TO} DESC LIMIT 1 BY ref {SETTINGS}"
+            f"WHERE ref IN ({refs}) ORDER BY {IS_COMMITTED_TO} DESC LIMIT 1 BY ref {SETTINGS}"
         )
         for ref, content_class, media, size, data, key_id in store.query(sql, binary=("data",)):
             found[ref] = ContentRow(ref, content_class, media, int(size), data, key_id)
@@ -168,17 +166,11 @@ def _ends(
             rows.setdefault(row.size, []).append(row)
     unsigned = {size: rows[size][0].note for size in proof_ends(rows, receipts)}
     while sizes := proof_ends(rows, receipts):
-        signed = {size: _signed(rows[size], trust) for size in sizes}
+        signed = {size: next((row.note for row in rows[size] if is_signed(row, trust)), "") for size in sizes}
         if all(signed.values()):
             return signed
         rows = {size: found for size, found in rows.items() if signed.get(size, "unasked")}
     return unsigned
-
-
-def _signed(rows: Iterable[CheckpointRow], trust: Trust) -> str:
-    """Return the first note whose signature holds, over the size that the table says, or the empty text."""
-    found = ((row, known) for row in rows for known in review_stored([row], trust, Findings()))
-    return next((row.note for row, known in found if known.checkpoint.size == row.size), "")
 
 
 def _prove(
@@ -251,17 +243,17 @@ class _SegmentTrees:
             f" AND seq BETWEEN {segment.first} AND {segment.last} ORDER BY seq {SETTINGS}"
         )
         stored = [(int(seq), link) for seq, link in self._store.query(sql)]
-        hashes: Sequence[bytes] | None = [link for _, link in stored]
-        if len({seq for seq, _ in stored}) != segment.last - segment.first + 1:
+        length = segment.last - segment.first + 1
+        if len({seq for seq, _ in stored}) != length:
             return None
-        if len(stored) != segment.last - segment.first + 1:
-            hashes = self._linked(segment)
-        if hashes is None:
-            return None
-        return SegmentTree(segment, index=index, entry=entry, leaf_hashes=leaf_hashes(hashes))
+        hashes = [link for _, link in stored] if len(stored) == length else self._linked(segment)
+        return SegmentTree(segment, index=index, entry=entry, leaf_hashes=leaf_hashes(hashes)) if hashes else None
 
-    def _linked(self, segment: Segment) -> Sequence[bytes] | None:
-        """Return the row hashes of a segment along the links, back from its head: of two rows in one place, one."""
+    def _linked(self, segment: Segment) -> Sequence[bytes]:
+        """Return the row hashes of a segment along the links, back from its head: of two rows in one place, one.
+
+        Empty where the links do not reach the segment's first row.
+        """
         sql = (
             "SELECT DISTINCT seq, prev_hash, time_ns, env_hash, row_hash FROM rows WHERE "
             f"chain_id = toFixedString(unhex('{segment.chain.hex()}'), 16)"
@@ -279,7 +271,7 @@ class _SegmentTrees:
         for seq in range(segment.last, segment.first, -1):
             before = links.get((seq, hashes[-1]))
             if before is None:
-                return None
+                return ()
             hashes.append(before)
         return hashes[::-1]
 

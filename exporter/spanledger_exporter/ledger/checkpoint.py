@@ -74,6 +74,11 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(origin, size, root)
 
 
+def claimed_checkpoint(note: bytes | str) -> Checkpoint:
+    """Return what a signed note claims; whether a signature holds is another question. Raises ProofError."""
+    return parse_checkpoint(parse_note(note).text)
+
+
 def parse_size(text: str) -> int:
     """Parse an ASCII decimal without leading zeroes, up to 2^63-1."""
     if not _DECIMAL.fullmatch(text) or int(text) > MAX_SIZE:

@@ -23,8 +23,7 @@ from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 from spanledger_exporter.keys.key_ring import KeyRing
-from spanledger_exporter.ledger.checkpoint import parse_checkpoint
-from spanledger_exporter.ledger.note import parse_note
+from spanledger_exporter.ledger.checkpoint import claimed_checkpoint
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.read.figures import format_age
 from spanledger_exporter.ship.cleanup import spool_end
@@ -282,7 +281,7 @@ def _anchored_locally(anchors: Iterable[Anchor]) -> int:
     """Return the size of the newest checkpoint in those anchors that are directories; 0 when there is none."""
     directories = [anchor for anchor in anchors if isinstance(anchor, DirectoryAnchor)]
     notes = [note for anchor in directories if (note := anchor.newest()) is not None]
-    return max((parse_checkpoint(parse_note(note).text).size for note in notes), default=0)
+    return max((claimed_checkpoint(note).size for note in notes), default=0)
 
 
 def _stored(store: Store, now_ns: int) -> Iterator[Check]:

@@ -24,8 +24,7 @@ from spanledger_exporter.anchors.anchor import (
     UncheckedReceiptError,
 )
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.checkpoint import parse_checkpoint
-from spanledger_exporter.ledger.note import parse_note
+from spanledger_exporter.ledger.checkpoint import claimed_checkpoint
 from spanledger_exporter.seal.log_state import LogState, read_tree
 from spanledger_exporter.store.connection import Store
 
@@ -92,6 +91,6 @@ def _is_confirmed(notary: Notary, note: str, receipt: bytes) -> bool:
 def _archived_size(archive: Archive) -> int:
     note = archive.newest()
     try:
-        return 0 if note is None else parse_checkpoint(parse_note(note).text).size
+        return 0 if note is None else claimed_checkpoint(note).size
     except ProofError:
         return 0  # damaged since `load` read it: publishing will tell

@@ -130,26 +130,27 @@ def harvest(
     store: Store, unsealed: Mapping[bytes, Stretch], chains: Mapping[bytes, ChainPosition]
 ) -> Generator[Harvest | Break]:
     """Yield proved segments and breaks of the `unsealed` chains (in order of their ids), each chain in order."""
-    follower: _Follower | None = None
+
+    def follow(chain: bytes) -> _Follower:
+        return _Follower(chain, chains.get(chain, ChainPosition()))
+
+    follower = follow(b"")  # no chain yet: it finishes with nothing
     given_up: set[bytes] = set()
     for page in _pages(unsealed, given_up):
         for row in _rows(store, page):
-            if follower is None or row[0] != follower.chain:
-                if follower is not None:
-                    yield from follower.finish()
-                follower = _Follower(row[0], chains.get(row[0], ChainPosition()))
+            if row[0] != follower.chain:
+                yield from follower.finish()
+                follower = follow(row[0])
             yield from follower.take(row)
         chain, (_, end) = next(reversed(page.items()))
         if end < unsealed[chain][1]:  # it goes on in the next page
-            if follower is None or follower.chain != chain:
-                if follower is not None:
-                    yield from follower.finish()
-                follower = _Follower(chain, chains.get(chain, ChainPosition()))
+            if chain != follower.chain:
+                yield from follower.finish()
+                follower = follow(chain)
             yield from follower.arrive(end)
             if follower.is_broken:
                 given_up.add(chain)
-    if follower is not None:
-        yield from follower.finish()
+    yield from follower.finish()
 
 
 def _pages(unsealed: Mapping[bytes, Stretch], given_up: AbstractSet[bytes]) -> Generator[dict[bytes, Stretch]]:

@@ -31,8 +31,8 @@ from spanledger_exporter.anchors.anchor import (
 )
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.checkpoint import parse_checkpoint
-from spanledger_exporter.ledger.note import MAX_NOTE_BYTES, parse_note
+from spanledger_exporter.ledger.checkpoint import claimed_checkpoint
+from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 from spanledger_exporter.verify.chains import ChainFacts
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint, open_known
 from spanledger_exporter.verify.source import AnchoredState, ReceiptRow
@@ -75,7 +75,7 @@ def read_anchor_directory(directory: Path, *, target: str = "anchors") -> Anchor
     for path in _files(directory / "checkpoints", unreachable):
         try:
             notes[str(path)] = note = _read(path).decode()
-            size = parse_checkpoint(parse_note(note).text).size
+            size = claimed_checkpoint(note).size
         except (OSError, ValueError, ProofError) as error:
             broken.append(f"{path}: {error}")
             continue

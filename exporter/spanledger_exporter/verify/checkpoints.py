@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
-from spanledger_exporter.ledger.note import parse_note
+from spanledger_exporter.ledger.checkpoint import Checkpoint, claimed_checkpoint, open_checkpoint
 from spanledger_exporter.verify.log_review import LogView
 from spanledger_exporter.verify.source import CheckpointRow
 from spanledger_exporter.verify.trust import Trust
@@ -53,13 +52,18 @@ def open_known(note: str, place: str, trust: Trust, findings: Findings, *, check
         )
         return None
     try:
-        claimed = parse_checkpoint(parse_note(note).text)
+        claimed = claimed_checkpoint(note)
         signed = open_checkpoint(note, trust.at(claimed.size), origin=trust.origin, witnesses=trust.witnesses)
     except ProofError as error:
         findings.tampered(check, f"{place} does not hold: {error}")
         return None
     findings.count("authenticity", signatures=len(signed.signed_by), cosignatures=len(signed.witnesses))
     return KnownCheckpoint(signed.checkpoint, place, note)
+
+
+def is_signed(row: CheckpointRow, trust: Trust) -> bool:
+    """Say whether a pinned key's signature holds over the size that a row of `checkpoints` names."""
+    return any(known.checkpoint.size == row.size for known in review_stored([row], trust, Findings()))
 
 
 def signed_size(newest: Checkpoint | None, trust: Trust) -> int | None:
@@ -76,7 +80,7 @@ def tell_unsigned(
     signed = signed_size(findings.newest, trust)
     if signed is None or view.size <= signed:
         return
-    if review_stored([row for row in checkpoints() if row.size >= view.size], trust, Findings()):
+    if any(row.size >= view.size and is_signed(row, trust) for row in checkpoints()):
         return
     findings.incomplete(
         "completeness",

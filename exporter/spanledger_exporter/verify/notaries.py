@@ -28,7 +28,7 @@ from spanledger_exporter.anchors.anchor import (
 )
 from spanledger_exporter.anchors.witnessed import SignedNotes, find_foreign_size
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.verify.checkpoints import KnownCheckpoint, review_stored
+from spanledger_exporter.verify.checkpoints import KnownCheckpoint, is_signed
 from spanledger_exporter.verify.source import CheckpointRow, ReceiptRow
 from spanledger_exporter.verify.trust import Trust
 from spanledger_exporter.verify.verdict import Findings
@@ -169,7 +169,7 @@ def _signed_notes(checkpoints: Callable[[], Sequence[CheckpointRow]], trust: Tru
     def read(size: int | None) -> tuple[int, str] | None:
         rows = sorted(checkpoints(), key=lambda row: row.size, reverse=True)
         for row in rows:
-            if size in {None, row.size} and review_stored([row], trust, Findings()):
+            if size in {None, row.size} and is_signed(row, trust):
                 return row.size, row.note
         return None
 

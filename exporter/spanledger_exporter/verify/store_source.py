@@ -69,10 +69,9 @@ _ENVELOPE_COLUMNS = ", ".join(
     ["chain_id", "seq", "time_ns", "env", "toString(tenant)", *(f"{column.compare}" for column in COLUMNS)]
 )
 _REFERENCES = """extractAll(env, '"(?:[^"\\\\\\\\]*_)?ref":"([0-9a-f]{64})"')"""
-_GOOD_CONTENT = (
-    "SELECT ref FROM content WHERE size = length(data) AND "
-    r"(key_id != '' OR SHA256(concat('spanledger/content/v1\0', media, '\0', data)) = ref)"
-)
+IS_COMMITTED_TO = r"SHA256(concat('spanledger/content/v1\0', media, '\0', data)) = ref"
+"""Whether a row of `content` is what its reference names (ledger.md section 5)."""
+_GOOD_CONTENT = f"SELECT ref FROM content WHERE size = length(data) AND (key_id != '' OR {IS_COMMITTED_TO})"
 _PLACES_WITHOUT_CONTENT = (
     "SELECT chain_id, seq FROM "
     f"(SELECT chain_id, seq, arrayJoin({_REFERENCES}) AS reference FROM rows) "

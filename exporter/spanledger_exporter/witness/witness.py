@@ -34,10 +34,10 @@ from pathlib import Path
 from spanledger_exporter.directories import make_directory
 from spanledger_exporter.errors import ConfigurationError, ProofError, SpanledgerError
 from spanledger_exporter.keys.key_ring import write_durably
-from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint, parse_checkpoint
+from spanledger_exporter.ledger.checkpoint import Checkpoint, SignedCheckpoint, claimed_checkpoint, open_checkpoint
 from spanledger_exporter.ledger.cosignature import cosign
 from spanledger_exporter.ledger.merkle import EMPTY_ROOT, verify_consistency
-from spanledger_exporter.ledger.note import Signer, VerifierKey, format_note, format_signature_line, parse_note
+from spanledger_exporter.ledger.note import Signer, VerifierKey, format_note, format_signature_line
 from spanledger_exporter.witness.protocol import SIZE_CONTENT_TYPE, AddCheckpoint, parse_add_checkpoint
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Witness:
         """Answer one request."""
         try:  # 1
             request = parse_add_checkpoint(body)
-            origin = parse_checkpoint(parse_note(request.note).text).origin
+            origin = claimed_checkpoint(request.note).origin
         except ProofError as error:
             return Answer(HTTPStatus.BAD_REQUEST, f"{error}\n")
         keys = self._logs.get(origin)
@@ -134,7 +134,7 @@ class Witness:
 
     def _held(self, path: Path) -> Checkpoint | None:
         try:
-            return parse_checkpoint(parse_note(path.read_bytes()).text)
+            return claimed_checkpoint(path.read_bytes())
         except FileNotFoundError:
             return None
 
