@@ -156,5 +156,7 @@ def test_nothing_is_folded_away_on_paper(window: WebDriver, console: Served) -> 
     window.get(address(console, "/event"))
     shown = "return document.querySelector('details:last-of-type > pre').checkVisibility({contentVisibilityAuto: true})"
     on_screen = window.execute_script(shown)
+    assert on_screen is False
     window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    assert (on_screen, window.execute_script(shown)) == (False, True)
+    # The browser answers before the page is laid out for the other medium.
+    WebDriverWait(window, 20).until(lambda page: page.execute_script(shown))
