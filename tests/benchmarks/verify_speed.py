@@ -72,8 +72,8 @@ def grow(directory: Path, rows: int, *, start: int) -> None:
             register_chain(settings.anchors_directory, RowId(first.chain_id, 0, first.row_hash), time_ns=first.time_ns)
             for at in range(0, len(chain), BLOCK_ROWS):
                 part = chain[at : at + BLOCK_ROWS]
-                fields = [
-                    RowFields(r.seq, r.time_ns, r.prev_hash, r.env_hash, r.row_hash, r.tenant, r.env) for r in part
+                fields: list[RowFields] = [
+                    (r.seq, r.time_ns, r.prev_hash, r.env_hash, r.row_hash, r.tenant, r.env) for r in part
                 ]
                 store.insert_block("rows", row_block(first.chain_id, fields), token=f"{start}:{at}")
             start += len(chain)

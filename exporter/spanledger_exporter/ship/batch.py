@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from spanledger_exporter.spool.fields import ContentFields, RowFields
+from spanledger_exporter.spool.fields import CONTENT_FIELDS, ROW_HASH, SEQ, SIZE, ContentFields, RowFields
 from spanledger_exporter.spool.reader import Damage, Position, Run
 from spanledger_exporter.store.native import NativeBlock
 
@@ -35,6 +35,9 @@ class Batch:
     block: NativeBlock | None = None
     """All of `rows`, ready to be inserted; whoever changes `rows` takes it away."""
 
+    contents_sent: int | None = None
+    """How many contents the store got ahead of the rows; None while that is still to be done."""
+
     @property
     def is_empty(self) -> bool:
         """True when nothing was read."""
@@ -43,8 +46,7 @@ class Batch:
 
 def batch_token(chain_id: bytes, rows: Sequence[RowFields]) -> str:
     """Return the deduplication token of consecutive rows of one chain: `chain:first-last:head`."""
-    first, last = rows[0], rows[-1]
-    return f"{chain_id.hex()}:{first.seq}-{last.seq}:{last.row_hash.hex()}"
+    return f"{chain_id.hex()}:{rows[0][SEQ]}-{rows[-1][SEQ]}:{rows[-1][ROW_HASH].hex()}"
 
 
 def cut_batches(
@@ -63,32 +65,32 @@ def cut_batches(
     `is_ended` says that nothing will be appended any more: contents without a row are then shipped too.
     """
     batch, waiting = Batch(chain_id, start, start), list[ContentFields]()
-    taken = last = (start.file, start.offset)  # positions are made where a batch ends: there are a million frames
-    tenant = ""
+    file, offset, tenant, last = start.file, start.offset, "", start
     for run in runs:
-        for record, offset in run.records:
-            if type(record) is ContentFields:
+        for record, end in zip(run.records, run.ends, strict=True):
+            if isinstance(record, Damage):
+                batch.damages.append(record)
+            elif len(record) == CONTENT_FIELDS:
                 waiting.append(record)
                 continue
-            if type(record) is RowFields:
-                tenant = record.tenant
+            else:
+                tenant, env = record[-2:]
                 batch.rows.append(record)
-                batch.size_bytes += len(record.env)
-            elif isinstance(record, Damage):
-                batch.damages.append(record)
+                batch.size_bytes += len(env)
             if waiting:
                 _take(batch, waiting, tenant)
                 waiting = []
-            taken = (run.file, offset)
-            if _is_full(batch, taken, until, max_rows, max_bytes):
-                batch.end = Position(*taken)
+            file, offset = run.file, end  # positions are made where a batch ends: there are a million frames
+            is_full = batch.size_bytes >= max_bytes or len(batch.rows) >= max_rows
+            if is_full if until is None else Position(file, offset) >= until:
+                batch.end = Position(file, offset)
                 yield batch
                 batch, until = Batch(chain_id, batch.end, batch.end), None
-        last = (run.file, run.records[-1][1])
+        last = Position(run.file, run.ends[-1])
+    batch.end = Position(file, offset)
     if waiting and is_ended:
         _take(batch, waiting, tenant)
-        taken = last
-    batch.end = Position(*taken)
+        batch.end = last
     if not batch.is_empty:
         yield batch
 
@@ -96,10 +98,4 @@ def cut_batches(
 def _take(batch: Batch, waiting: list[ContentFields], tenant: str) -> None:
     for content in waiting:
         batch.contents.append((tenant, content))
-        batch.size_bytes += content.size
-
-
-def _is_full(batch: Batch, taken: tuple[int, int], until: Position | None, max_rows: int, max_bytes: int) -> bool:
-    if until is not None:
-        return taken >= (until.file, until.offset)
-    return len(batch.rows) >= max_rows or batch.size_bytes >= max_bytes
+        batch.size_bytes += content[SIZE]

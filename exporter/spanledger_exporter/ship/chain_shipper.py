@@ -3,7 +3,8 @@
 The steps of one batch, and what is true if the process dies after each:
 
 1. save `pending`      nothing is sent; the next start cuts the same batch again
-2. contents            they are stored, nothing refers to them; the next start finds them and sends none twice
+2. contents            they are stored, nothing refers to them; the next start finds them and sends none twice. Those
+                       of the next batch go to an embedded store while it takes the rows of this one
 3. rows                they are stored, the cursor does not know; the next start asks the store and sends none twice
 4. dead letters        recorded in the shipper's own chain; the same reports may be made again, with the same event ids
 5. damage              the same
@@ -23,9 +24,9 @@ from itertools import islice
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
-from spanledger_exporter.ship.delivery import Delivered, deliver, row_block
+from spanledger_exporter.ship.delivery import Delivered, deliver, row_block, send_contents_ahead
 from spanledger_exporter.ship.read_ahead import read_ahead
-from spanledger_exporter.spool.fields import RowFields
+from spanledger_exporter.spool.fields import ROW_HASH, SEQ, TIME_NS
 from spanledger_exporter.spool.reader import ChainSpool
 from spanledger_exporter.store.connection import Store
 
@@ -53,7 +54,7 @@ class Shipped:
         self.batches += 1
         if batch.rows:
             self.chains.add(batch.chain_id)
-            self.lag_s = max(0.0, (time.time_ns() - batch.rows[-1].time_ns) / 1e9)
+            self.lag_s = max(0.0, (time.time_ns() - batch.rows[-1][TIME_NS]) / 1e9)
 
     def merge(self, part: Shipped) -> None:
         """Count what `part` counted."""
@@ -93,11 +94,11 @@ class ChainShipper:
         Raises StoreError or RecordError; the next call then goes on from where this one stopped, asking first.
         """
         cursor = self._compared(load_cursor(self.chain.directory))
-        with read_ahead(islice(self._batches(cursor), max_batches)) as batches:
+        with read_ahead(islice(self._batches(store, cursor), max_batches)) as batches:
             for batch in batches:
                 cursor = self._ship_batch(store, batch, cursor, shipped)
 
-    def _batches(self, cursor: Cursor) -> Iterator[Batch]:
+    def _batches(self, store: Store, cursor: Cursor) -> Iterator[Batch]:
         is_ended = not self.chain.is_live  # asked before the bytes are read, as the reader does
         for batch in cut_batches(
             self.chain.read_runs(cursor.position),
@@ -110,6 +111,8 @@ class ChainShipper:
         ):
             # Here, where the thread that reads ahead has time while the engine takes the batch before.
             batch.block = row_block(batch.chain_id, batch.rows) if batch.rows else None
+            if store.is_embedded and batch.contents:
+                send_contents_ahead(store, batch)
             yield batch
 
     def _compared(self, cursor: Cursor) -> Cursor:
@@ -126,7 +129,7 @@ class ChainShipper:
         if cursor.pending is None or cursor.pending.end != batch.end:
             save_cursor(self.chain.directory, replace(cursor, pending=_pending(batch, cursor)))
         if cursor.dead:
-            batch.rows, batch.block = [row for row in batch.rows if row.seq not in cursor.dead], None
+            batch.rows, batch.block = [row for row in batch.rows if row[SEQ] not in cursor.dead], None
         delivered = deliver(store, batch, alarms=self._alarms, ask_first=ask_first)
         for damage in batch.damages:
             self._alarms.damage(self.chain.chain_id, damage)
@@ -137,19 +140,23 @@ class ChainShipper:
         return cursor
 
 
+def _newest(batch: Batch, cursor: Cursor) -> tuple[int, bytes]:
+    """Return number and hash of the newest row, once `batch` is through."""
+    if not batch.rows:
+        return cursor.seq, cursor.head
+    return batch.rows[-1][SEQ], batch.rows[-1][ROW_HASH]
+
+
 def _pending(batch: Batch, cursor: Cursor) -> Pending:
-    last = batch.rows[-1] if batch.rows else None
-    return Pending(batch.end, last.seq if last else cursor.seq, last.row_hash if last else cursor.head)
+    return Pending(batch.end, *_newest(batch, cursor))
 
 
 def _advanced(cursor: Cursor, batch: Batch, delivered: Delivered) -> Cursor:
-    last: RowFields | None = batch.rows[-1] if batch.rows else None
+    seq, head = _newest(batch, cursor)
     files = dict(cursor.files)
-    seq = last.seq if last else cursor.seq
     for file in range(cursor.position.file, batch.end.file):
         # Every row of a file that was left behind is at most the newest row shipped: an upper bound, so that a file is
         # cleaned up a little later rather than too early.
         files[file] = seq
-    head = last.row_hash if last else cursor.head
     left = cursor.left_now(time.time_ns())
     return Cursor(batch.end, seq, head, files, dead=(*cursor.dead, *delivered.dead_rows), left=left)

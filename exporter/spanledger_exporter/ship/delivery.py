@@ -12,14 +12,16 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeVar
 
 from spanledger_exporter.errors import StoreError, StoreRefusedError
+from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import Batch, TenantContent, batch_token
-from spanledger_exporter.spool.fields import RowFields
+from spanledger_exporter.spool.fields import REF, ROW_HASH, SEQ, RowFields, row_of
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.native import NativeBlock, fixed, integers, native_block, read_text, strings, words
 
@@ -56,25 +58,46 @@ def deliver(store: Store, batch: Batch, *, alarms: Alarms, ask_first: bool) -> D
     return delivered
 
 
+def send_contents_ahead(store: Store, batch: Batch) -> None:
+    """Insert the contents that the store lacks, while it takes the rows of the batch before.
+
+    What goes wrong here is left to `deliver`, which tries again and says so. Only for an embedded store: a server may
+    still be at an insert that nobody waits for, and the token that covers it needs an end of the batch that is saved.
+    """
+    with suppress(StoreError):
+        beside = store.companion()
+        missing = _missing_contents(beside, batch.contents)
+        if missing:
+            _insert_contents(beside, batch, missing)
+        batch.contents_sent = len(missing)
+
+
 def _deliver_contents(store: Store, batch: Batch, alarms: Alarms, delivered: Delivered) -> None:
+    if batch.contents_sent is not None:
+        delivered.contents += batch.contents_sent
+        return
     missing = _missing_contents(store, batch.contents)
     if not missing:
         return
-    # An erased content may have to be stored again: the token belongs to the batch as well as to what is inserted.
-    prefix = batch_token(batch.chain_id, batch.rows) if batch.rows else str(batch.end)
-
-    def insert(items: Sequence[TenantContent]) -> None:
-        digest = sha256(b"".join(content.ref for _, content in items)).hexdigest()
-        store.insert_block("content", content_block(items), token=f"{prefix}:{digest}")
-
-    for (tenant, content), reason in _insert_divided(missing, insert):
-        alarms.dead_content(tenant, content.content(), reason)
+    for (tenant, content), reason in _insert_divided(missing, lambda items: _insert_contents(store, batch, items)):
+        alarms.dead_content(tenant, Content(*content), reason)
         delivered.dead_letters += 1
     delivered.contents += len(missing)
 
 
+def _insert_contents(store: Store, batch: Batch, items: Sequence[TenantContent]) -> None:
+    # An erased content may have to be stored again: the token belongs to the batch as well as to what is inserted.
+    prefix = batch_token(batch.chain_id, batch.rows) if batch.rows else str(batch.end)
+    digest = sha256(b"".join(content[REF] for _, content in items)).hexdigest()
+    store.insert_block("content", content_block(items), token=f"{prefix}:{digest}")
+
+
 def _missing_contents(store: Store, contents: Sequence[TenantContent]) -> list[TenantContent]:
-    by_key = {(tenant, content.ref): (tenant, content) for tenant, content in contents if content.data is not None}
+    by_key: dict[tuple[str, bytes], TenantContent] = {}
+    for item in contents:
+        tenant, (ref, _, _, _, data, _) = item
+        if data is not None:
+            by_key[tenant, ref] = item
     refs = list({ref for _, ref in by_key})
     for start in range(0, len(refs), REFS_PER_QUERY):
         for key in _stored_contents(store, refs[start : start + REFS_PER_QUERY]):
@@ -148,10 +171,10 @@ def _missing_rows(store: Store, chain_id: bytes, rows: Sequence[RowFields]) -> l
     stored = store.query(
         f"SELECT seq, row_hash FROM {store.database}.rows "
         "WHERE chain_id = unhex({chain:String}) AND seq BETWEEN {first:UInt64} AND {last:UInt64}",
-        {"chain": chain_id.hex(), "first": min(row.seq for row in rows), "last": max(row.seq for row in rows)},
+        {"chain": chain_id.hex(), "first": min(row[SEQ] for row in rows), "last": max(row[SEQ] for row in rows)},
     )
     present = set(stored)
-    return [row for row in rows if (row.seq, row.row_hash) not in present]
+    return [row for row in rows if (row[SEQ], row[ROW_HASH]) not in present]
 
 
 def _deliver_rows(store: Store, batch: Batch, rows: Sequence[RowFields], alarms: Alarms, delivered: Delivered) -> None:
@@ -166,9 +189,9 @@ def _deliver_rows(store: Store, batch: Batch, rows: Sequence[RowFields], alarms:
     refused = _insert_divided(rows, insert)
     for row, reason in refused:
         if alarms.is_own(chain_id):
-            raise StoreError(f"expected {store.name} to accept the shipper's own row {row.seq}, got: {reason}")
-        alarms.dead_row(row.in_chain(chain_id), reason)
-        delivered.dead_rows.append(row.seq)
+            raise StoreError(f"expected {store.name} to accept the shipper's own row {row[SEQ]}, got: {reason}")
+        alarms.dead_row(row_of(row, chain_id), reason)
+        delivered.dead_rows.append(row[SEQ])
         delivered.dead_letters += 1
     delivered.rows += len(rows) - len(refused)
 

@@ -71,24 +71,25 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive things of one file in their plain form, each with the offset where the next one starts."""
+    """Consecutive things of one file in their plain form, and the offsets in it where each of them ends."""
 
     file: int
-    records: list[tuple[RowFields | ContentFields | Damage, int]]
+    records: list[RowFields | ContentFields | Damage]
+    ends: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Intact frames of one file: bytes from `base` on, and where in them each frame starts and ends."""
+    """Intact frames of one file, one behind the other: bytes from `base` on, and where in them each frame ends."""
 
     data: bytes
     base: int
-    bounds: list[tuple[int, int]]
+    ends: list[int]
 
     @property
     def end(self) -> int:
         """Return the file offset behind the last frame."""
-        return self.base + self.bounds[-1][1]
+        return self.base + self.ends[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +195,17 @@ class _FileReader:
             if isinstance(found, Damage):
                 yield Frame(found, found.position, Position(self.file, found.position.offset + found.length))
                 continue
-            for start, end in found.bounds:
+            start = 0
+            for end in found.ends:
                 yield self._frame(found.data[start:end], found.base + start)
+                start = end
 
     def runs(self, offset: int) -> Iterator[Run]:
         for found in self._found(offset):
             if isinstance(found, Damage):
-                yield Run(self.file, [(found, found.position.offset + found.length)])
+                yield Run(self.file, [found], [found.position.offset + found.length])
             else:
-                yield Run(self.file, self._records(found))
+                yield Run(self.file, self._records(found), [found.base + end for end in found.ends])
 
     def _frame(self, data: bytes, start: int) -> Frame:
         end = start + len(data)
@@ -212,14 +215,15 @@ class _FileReader:
             record = self._damage(start, len(data), str(error))
         return Frame(record, Position(self.file, start), Position(self.file, end))
 
-    def _records(self, block: _Block) -> list[tuple[RowFields | ContentFields | Damage, int]]:
-        data, base = block.data, block.base
-        records: list[tuple[RowFields | ContentFields | Damage, int]] = []
-        for start, end in block.bounds:
+    def _records(self, block: _Block) -> list[RowFields | ContentFields | Damage]:
+        records: list[RowFields | ContentFields | Damage] = []
+        data, start = block.data, 0
+        for end in block.ends:
             try:
-                records.append((frame_fields(data, start, end), base + end))
+                records.append(frame_fields(data, start, end))
             except SpoolError as error:
-                records.append((self._damage(base + start, end - start, str(error)), base + end))
+                records.append(self._damage(block.base + start, end - start, str(error)))
+            start = end
         return records
 
     def last_row(self) -> Row | None:
@@ -263,18 +267,18 @@ class _FileReader:
         """Return the intact frames that lie whole in one block, up to the first that does not."""
         block = self._bytes(offset, BLOCK_BYTES)
         view, size = memoryview(block), len(block)
-        bounds: list[tuple[int, int]] = []
-        start = 0
-        while start + FRAME_HEAD_BYTES < size:
+        ends: list[int] = []
+        start, body = 0, FRAME_HEAD_BYTES
+        while body < size:
             length, checksum = _FRAME_HEAD.unpack_from(block, start)
-            end = start + FRAME_HEAD_BYTES + length
-            if end > size or block[start + FRAME_HEAD_BYTES] not in FRAME_TYPES:
+            end = body + length
+            if end > size or block[body] not in FRAME_TYPES:
                 break
-            if crc32(view[start + FRAME_HEAD_BYTES : end], crc32(view[start : start + 4])) != checksum:
+            if crc32(view[body:end], crc32(block[start : start + 4])) != checksum:
                 break
-            bounds.append((start, end))
-            start = end
-        return _Block(block, offset, bounds) if bounds else None
+            ends.append(end)
+            start, body = end, end + FRAME_HEAD_BYTES
+        return _Block(block, offset, ends) if ends else None
 
     def _behind_block(self, offset: int) -> _Block | Damage | None:
         """Return the one thing at `offset` that is no small intact frame, a large one or damage; nothing at the end."""
@@ -282,7 +286,7 @@ class _FileReader:
         if not head:
             return None
         data = self._intact_frame(offset, head)
-        return self._resynchronise(offset) if data is None else _Block(data, offset, [(0, len(data))])
+        return self._resynchronise(offset) if data is None else _Block(data, offset, [len(data)])
 
     def _header_damage(self) -> Damage | None:
         header = self._bytes(0, HEADER_BYTES)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,8 @@ class Store:
         self._release = release
         self._compression = compression
         self._client: Client | None = None
+        self._companion: Store | None = None
+        self._companion_lock = threading.Lock()
         self._types: dict[tuple[str, tuple[str, ...]], Sequence[ClickHouseType]] = {}
         try:
             self._client = self._connected()
@@ -117,12 +120,34 @@ class Store:
         """Close the connection and give the lease back; the second call does nothing."""
         client, self._client = self._client, None
         release, self._release = self._release, None
+        companion, self._companion = self._companion, None
+        if companion is not None:
+            companion.close()
         try:
             if client is not None:
                 client.close()
         finally:
             if release is not None:
                 release()
+
+    def companion(self) -> Store:
+        """Return this store for a second thread to work with at the same time; it is closed with this one.
+
+        The embedded engine runs one statement at a time on each connection. A server has connections for everybody.
+        """
+        if not self.is_embedded:
+            return self
+        with self._companion_lock:
+            self._open()
+            if self._companion is None:
+                self._companion = Store(
+                    self._connect,
+                    database=self.database,
+                    name=self.name,
+                    is_embedded=True,
+                    is_read_only=self.is_read_only,
+                )
+            return self._companion
 
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()
@@ -194,7 +219,8 @@ class Store:
         settings = {**self._inserting(block.rows), "insert_deduplication_token": token}
         place = f"`{self.database}`.`{table}`"
         with self._translated():
-            body = _compressed(block.body, self._compression)
+            # The embedded engine reads a file, into which pieces go as they are.
+            body: Any = block.parts if self.is_embedded else _compressed(b"".join(block.parts), self._compression)
             compression = self._compression or None
             self._open().raw_insert(place, block.columns, body, settings, fmt="Native", compression=compression)
 

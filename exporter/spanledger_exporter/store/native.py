@@ -22,7 +22,8 @@ class NativeBlock:
 
     columns: tuple[str, ...]
     rows: int
-    body: bytes
+    parts: tuple[bytes, ...]
+    """The block's bytes in pieces: joined they would be copied once more."""
 
 
 class NativeColumn(NamedTuple):
@@ -38,7 +39,7 @@ def native_block(columns: Sequence[NativeColumn], rows: int) -> NativeBlock:
     parts = [varint(len(columns)), varint(rows)]
     for name, type_, data in columns:
         parts += [_text(name.encode()), _text(type_.encode()), data]
-    return NativeBlock(tuple(column.name for column in columns), rows, b"".join(parts))
+    return NativeBlock(tuple(column.name for column in columns), rows, tuple(parts))
 
 
 def integers(name: str, values: Sequence[int]) -> NativeColumn:

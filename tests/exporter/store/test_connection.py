@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +108,27 @@ def test_a_stream_stays_open_beside_other_statements(store: Store) -> None:
     for block in store.stream("SELECT seq, env FROM spanledger.rows ORDER BY seq", binary=["env"]):
         assert store.query("SELECT count() FROM rows") == [(3,)]
         assert block[0] == (0, b'{"event_id":"e0","tenant":"default"}')
+
+
+def test_a_companion_works_while_the_store_does(store: Store) -> None:
+    """On one connection the second statement would wait: the sleeping one below takes a second."""
+    companion = store.companion()
+    sleeping = threading.Thread(target=lambda: store.query("SELECT sleep(1)"))
+    sleeping.start()
+    time.sleep(0.2)
+    assert companion.query("SELECT count() FROM rows") == [(3,)]
+    assert sleeping.is_alive()
+    sleeping.join()
+    assert store.companion() is companion
+
+
+def test_a_companion_is_closed_with_its_store(settings: Settings) -> None:
+    """Whoever goes on with it learns that, and no new one is made."""
+    with open_store(settings, role="owner") as store:
+        companion = store.companion()
+    for closed in (companion.command, lambda _: store.companion()):
+        with pytest.raises(StoreError, match="closed"):
+            closed("SELECT 1")
 
 
 def test_a_refused_statement_names_the_store_and_keeps_the_code(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Plain tuples of the spool: the same values as the records, and the same refusals."""
 
+import gc
 from dataclasses import astuple
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from spanledger_exporter.errors import SpoolError
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.recorder import open_recorder
-from spanledger_exporter.spool.fields import ContentFields, RowFields, frame_fields
+from spanledger_exporter.spool.fields import CONTENT_FIELDS, ContentFields, RowFields, frame_fields, row_of
 from spanledger_exporter.spool.format import FRAME_HEAD_BYTES, format_content, format_row, parse_frame
 from spanledger_exporter.spool.reader import BLOCK_BYTES, START, ChainSpool, Damage, Position, chains
 from spools import settings_for
@@ -46,18 +47,26 @@ contents = st.builds(
 @given(row=rows)
 def test_a_row_has_the_fields_of_its_record(row: Row) -> None:
     """Whatever the frame holds."""
-    fields = frame_fields(format_row(row))
-    assert isinstance(fields, RowFields)
-    assert fields.in_chain(CHAIN) == row
+    assert _record(_fields(format_row(row)), CHAIN) == row
 
 
 @given(content=contents)
 def test_a_content_has_the_fields_of_its_record(content: Content) -> None:
     """Whatever the frame holds."""
-    fields = frame_fields(format_content(content))
-    assert isinstance(fields, ContentFields)
+    fields = _fields(format_content(content))
     assert fields == astuple(content)
-    assert fields.content() == content
+    assert _record(fields, CHAIN) == content
+
+
+def test_fields_are_plain_tuples(tmp_path: Path) -> None:
+    """The collector would walk over named ones for as long as a backlog is read."""
+    with open_recorder(settings_for(tmp_path), role="cli") as recorder:
+        recorder.record({"event_type": "heartbeat"}, [Content(bytes(32), "payload", "text/plain", 1, b"a")])
+    (chain,) = chains(settings_for(tmp_path).spool_directory)
+    records = [record for run in chain.read_runs() for record in run.records]
+    assert len(records) > 1
+    gc.collect()
+    assert not any(map(gc.is_tracked, records))
 
 
 @given(frame=st.one_of(rows.map(format_row), contents.map(format_content)), data=st.data())
@@ -69,10 +78,9 @@ def test_a_frame_that_is_no_record_has_no_fields(frame: bytes, data: st.DataObje
         record = parse_frame(bytes(damaged), chain_id=CHAIN)
     except SpoolError:
         with pytest.raises(SpoolError):
-            frame_fields(bytes(damaged))
+            _fields(bytes(damaged))
         return
-    fields = frame_fields(bytes(damaged))
-    assert (fields.in_chain(CHAIN) if isinstance(fields, RowFields) else fields.content()) == record
+    assert _record(_fields(bytes(damaged)), CHAIN) == record
 
 
 @given(frame=st.one_of(rows.map(format_row), contents.map(format_content)), data=st.data())
@@ -83,7 +91,7 @@ def test_a_frame_among_others_is_read_as_it_is_alone(frame: bytes, data: st.Data
     among = frame + bytes(damaged) + frame + frame
     start, end = len(frame), len(frame) + len(damaged)
     try:
-        alone = frame_fields(bytes(damaged))
+        alone = _fields(bytes(damaged))
     except SpoolError:
         with pytest.raises(SpoolError):
             frame_fields(among, start, end)
@@ -97,13 +105,21 @@ def _places(chain: ChainSpool, start: Position) -> list[tuple[object, Position]]
 
 def _run_places(chain: ChainSpool, start: Position) -> list[tuple[object, Position]]:
     runs = list(chain.read_runs(start))
-    return [(_record(chain, record), Position(run.file, end)) for run in runs for record, end in run.records]
+    return [
+        (_record(record, chain.chain_id), Position(run.file, end))
+        for run in runs
+        for record, end in zip(run.records, run.ends, strict=True)
+    ]
 
 
-def _record(chain: ChainSpool, record: RowFields | ContentFields | Damage) -> object:
-    if isinstance(record, RowFields):
-        return record.in_chain(chain.chain_id)
-    return record.content() if isinstance(record, ContentFields) else record
+def _fields(frame: bytes) -> RowFields | ContentFields:
+    return frame_fields(frame, 0, len(frame))
+
+
+def _record(record: RowFields | ContentFields | Damage, chain_id: bytes) -> Row | Content | Damage:
+    if isinstance(record, Damage):
+        return record
+    return Content(*record) if len(record) == CONTENT_FIELDS else row_of(record, chain_id)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +164,7 @@ def test_a_run_knows_where_each_of_its_records_ends(tmp_path: Path) -> None:
             recorder.record({"event_type": "heartbeat", "number": number})
     (chain,) = chains(configured.spool_directory)
     [run] = chain.read_runs()
-    for index, (_, end) in enumerate(run.records[:-1]):
+    for index, end in enumerate(run.ends[:-1]):
         [rest] = chain.read_runs(Position(run.file, end))
         assert rest.records == run.records[index + 1 :]
-    assert list(chain.read_runs(Position(run.file, run.records[-1][1]))) == []
+    assert list(chain.read_runs(Position(run.file, run.ends[-1]))) == []
