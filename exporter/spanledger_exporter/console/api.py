@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -31,7 +30,7 @@ from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
 from spanledger_exporter.read.event import Event
-from spanledger_exporter.read.finding import find_case, find_event, search
+from spanledger_exporter.read.finding import find_case, find_event, search_page
 from spanledger_exporter.read.judging import (
     Decision,
     Judgement,
@@ -137,8 +136,7 @@ class Api:
 
         def find() -> tuple[list[dict[str, Any]], int]:
             self.ledger.saw(person, "search", asked, reason=why(request))
-            as_of_us = as_of(request, self.ledger.store)
-            found = search(self.ledger.store, replace(criteria, as_of_us=as_of_us))
+            found, as_of_us = search_page(self.ledger.store, criteria, as_of_us=as_of(request))
             return [event.as_record() for event in found], as_of_us
 
         found, as_of_us = await asyncio.to_thread(find)

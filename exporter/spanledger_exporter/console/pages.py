@@ -12,7 +12,6 @@ import asyncio
 import io
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
 from spanledger_exporter.read.exporting import export_rows
-from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
+from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search_page
 from spanledger_exporter.read.newest import newest_stored_us
 from spanledger_exporter.read.proof import RowProof, prove_row, prove_spooled
 from spanledger_exporter.read.queue import waiting
@@ -62,8 +61,7 @@ class Console:
 
         def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "search", asked, reason=reason)
-            as_of_us = as_of(request, self.ledger.store)
-            return search(self.ledger.store, replace(criteria, as_of_us=as_of_us)), as_of_us
+            return search_page(self.ledger.store, criteria, as_of_us=as_of(request))
 
         events, as_of_us = await asyncio.to_thread(find)
         is_full = len(events) > PAGE_SIZE
@@ -192,7 +190,7 @@ class Console:
 
         def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "access log", {}, reason=why(request))
-            offset, as_of_us = (page - 1) * PAGE_SIZE, as_of(request, self.ledger.store)
+            offset, as_of_us = (page - 1) * PAGE_SIZE, as_of(request) or newest_stored_us(self.ledger.store)
             found = self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset, as_of_us=as_of_us)
             return found, as_of_us
 
@@ -345,10 +343,10 @@ def _bars(events: list[Event]) -> dict[str, tuple[int, int]]:
     return bars
 
 
-def as_of(request: Request, store: Store) -> int:
-    """Return as of when the store is asked (Unix microseconds): the moment of the first page, which links hand on."""
+def as_of(request: Request) -> int | None:
+    """Return as of when the store is asked (Unix microseconds), which links hand on; None for the first page."""
     text = request.query_params.get("as_of", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else newest_stored_us(store)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
 def page_number(asked: Mapping[str, str]) -> int:

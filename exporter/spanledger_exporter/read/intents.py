@@ -61,11 +61,13 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
     """Return how to find what was begun and not ended, or says itself that it is incomplete."""
     conditions = Conditions.of(replace(criteria, outcome=""))
     within = Conditions.of(Criteria(until_ns=criteria.until_ns))
+    # How large a window is need not be exact: these two would cost a column of the whole table each.
+    counted = Conditions.of(replace(criteria, outcome="", with_housekeeping=True, as_of_us=None))
 
     def fetch(taken: int) -> list[Place]:
         size = WINDOW_ROWS
         while size <= MAX_WINDOW_ROWS:
-            first_ns = rows.start_of_window(conditions, size)
+            first_ns = rows.start_of_window(counted, size)
             if first_ns is None and size == WINDOW_ROWS:
                 return _among_few(rows, Conditions.of(criteria))[:taken]
             if first_ns is None:

@@ -102,8 +102,8 @@ class Rows:
     def start_of_window(self, conditions: Conditions, size: int) -> int | None:
         """Return when the row `size` places behind the newest started; None when there are no more than that."""
         rows = self.store.query(
-            f"SELECT toUnixTimestamp64Nano(time) FROM {self.table} WHERE {conditions} "
-            "ORDER BY time DESC LIMIT 1 OFFSET {size:UInt64}",
+            f"SELECT toUnixTimestamp64Nano(time) AS start_ns FROM {self.table} WHERE {conditions} "
+            "ORDER BY start_ns DESC LIMIT 1 OFFSET {size:UInt64}",  # the engine sorts plain numbers faster
             conditions.parameters | {"size": size},
         )
         return int(rows[0][0]) if rows else None

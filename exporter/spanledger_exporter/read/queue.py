@@ -18,7 +18,8 @@ from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
 SPARE: Final = 50
 """Candidates beyond a page that are looked at at once: some may be settled by a review that names no case."""
 
-_CANDIDATE: Final = f"event_type IN ('escalation', 'decision', 'human_review') AND {QUEUE_CANDIDATE}"
+_OF_CASES: Final = "event_type IN ('escalation', 'decision', 'human_review')"
+_CANDIDATE: Final = f"{_OF_CASES} AND {QUEUE_CANDIDATE}"
 
 _Moment = tuple[int, str, str]
 """Time in Unix nanoseconds, tenant and case of what came up."""
@@ -54,7 +55,7 @@ def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[_M
         "SELECT toUnixTimestamp64Nano(open), tenant, case_id FROM ("
         "SELECT tenant, case_id, maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin("
         f"arrayDistinct(arrayFilter(at -> at >= reviewed, groupArrayIf(time, {QUEUE_CANDIDATE})))) AS open "
-        f"FROM {store.database}.rows WHERE event_type IN ('escalation', 'decision', 'human_review') {condition}"
+        f"FROM {store.database}.rows WHERE {_OF_CASES} {condition}"
         "GROUP BY tenant, case_id) ORDER BY open, tenant, case_id LIMIT {limit:UInt64} OFFSET {offset:UInt64}",
         {"limit": limit, "offset": offset, **parameters},
     )

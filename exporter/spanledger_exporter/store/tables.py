@@ -107,6 +107,8 @@ LOG = Table(
     order_by="index",
     shard_by="0",
     deduplication_window=DEDUPLICATION_WINDOW,
+    # Every page asks about the chains of its rows: the index spares granules, and a chain has few entries in a row.
+    index_granularity=256,
 )
 
 CHECKPOINTS = Table(

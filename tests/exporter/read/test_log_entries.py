@@ -12,6 +12,7 @@ from spanledger_exporter.config import load_settings
 from spanledger_exporter.read.log_entries import ABOUT_CHAINS, log_leaves, segments_over, whole_log_size
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
+from spanledger_exporter.store.tables import LOG
 
 ENTRIES = 30_000
 CHAINS = 10
@@ -49,8 +50,8 @@ def test_a_question_about_one_chain_skips_the_entries_of_others(store: Store) ->
     query = f"EXPLAIN indexes = 1 SELECT count() FROM log PREWHERE {ABOUT_CHAINS}"
     plan = "\n".join(line for (line,) in store.query(query, {"chains": [chain(store, 0)]}))
     read, there = map(int, re.findall(r"Granules: (\d+)/(\d+)", plan)[-1])
-    assert there == 4
-    assert read == 1
+    assert there == ENTRIES // LOG.index_granularity
+    assert read <= ENTRIES // CHAINS // LOG.index_granularity + 2
 
 
 def test_a_log_is_whole_up_to_its_first_gap(store: Store) -> None:

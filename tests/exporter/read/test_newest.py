@@ -11,10 +11,10 @@ import pytest
 
 from ledgers import MONDAY_NS, Chain, Ledger, part
 from spanledger_exporter.config import load_settings
-from spanledger_exporter.read import intents, newest, texts
+from spanledger_exporter.read import finding, intents, newest, texts
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import BEGIN, Event
-from spanledger_exporter.read.finding import search
+from spanledger_exporter.read.finding import search, search_page
 from spanledger_exporter.read.newest import newest_stored_us
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
@@ -172,6 +172,27 @@ def test_pages_hold_what_a_plain_reading_finds(
 def test_the_ledger_has_every_kind_of_intent(told: Told) -> None:
     """A tenth never ended, a tenth said that it did not, a tenth "ended" in what is no span."""
     assert len(told.expected(Criteria(outcome="incomplete", limit=1_000))) == 3 * CALLS // 10
+
+
+def test_a_first_page_that_rows_came_in_on_is_read_again_without_them(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not fit the pages behind it; where nothing came in it is read once, without asking each row."""
+    asked: list[int | None] = []
+    moments = iter([newest_stored_us(told.store) - 1, newest_stored_us(told.store)])
+
+    def watched(store: Store, criteria: Criteria) -> list[Event]:
+        asked.append(criteria.as_of_us)
+        return search(store, criteria)
+
+    monkeypatch.setattr(finding, "search", watched)
+    page, as_of_us = search_page(told.store, Criteria(limit=20), as_of_us=None)
+    assert (asked, as_of_us) == ([None], newest_stored_us(told.store))
+    assert page == search(told.store, Criteria(limit=20))
+    monkeypatch.setattr(finding, "newest_stored_us", lambda _store: next(moments))
+    page, as_of_us = search_page(told.store, Criteria(limit=20), as_of_us=None)
+    assert asked == [None, None, as_of_us]
+    assert as_of_us == newest_stored_us(told.store) - 1
 
 
 def test_pages_as_of_the_first_hold_nothing_twice_while_rows_arrive(told: Told) -> None:
