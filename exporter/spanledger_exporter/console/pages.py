@@ -190,7 +190,9 @@ class Console:
 
         def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "access log", {}, reason=why(request))
-            offset, as_of_us = (page - 1) * PAGE_SIZE, as_of(request) or newest_stored_us(self.ledger.store)
+            offset, as_of_us = (page - 1) * PAGE_SIZE, as_of(request)
+            if as_of_us is None:
+                as_of_us = newest_stored_us(self.ledger.store)
             found = self.ledger.access_log(tenant=person.tenant, limit=PAGE_SIZE + 1, offset=offset, as_of_us=as_of_us)
             return found, as_of_us
 

@@ -81,8 +81,11 @@ def cut_batches(
                 _take(batch, waiting, tenant)
                 waiting = []
             file, offset = run.file, end  # positions are made where a batch ends: there are a million frames
-            is_full = batch.size_bytes >= max_bytes or len(batch.rows) >= max_rows
-            if is_full if until is None else Position(file, offset) >= until:
+            if until is None:
+                is_full = len(batch.rows) >= max_rows or batch.size_bytes >= max_bytes
+            else:
+                is_full = Position(file, offset) >= until
+            if is_full:
                 batch.end = Position(file, offset)
                 yield batch
                 batch, until = Batch(chain_id, batch.end, batch.end), None

@@ -127,7 +127,7 @@ class ChainShipper:
         ask_first = not self._is_known
         self._is_known = False  # until this batch is through, nobody knows what the store has of it
         if cursor.pending is None or cursor.pending.end != batch.end:
-            save_cursor(self.chain.directory, replace(cursor, pending=_pending(batch, cursor)))
+            save_cursor(self.chain.directory, replace(cursor, pending=Pending(batch.end, *_newest(batch, cursor))))
         if cursor.dead:
             batch.rows, batch.block = [row for row in batch.rows if row[SEQ] not in cursor.dead], None
         delivered = deliver(store, batch, alarms=self._alarms, ask_first=ask_first)
@@ -145,10 +145,6 @@ def _newest(batch: Batch, cursor: Cursor) -> tuple[int, bytes]:
     if not batch.rows:
         return cursor.seq, cursor.head
     return batch.rows[-1][SEQ], batch.rows[-1][ROW_HASH]
-
-
-def _pending(batch: Batch, cursor: Cursor) -> Pending:
-    return Pending(batch.end, *_newest(batch, cursor))
 
 
 def _advanced(cursor: Cursor, batch: Batch, delivered: Delivered) -> Cursor:

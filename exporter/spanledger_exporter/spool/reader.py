@@ -16,6 +16,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -90,6 +91,10 @@ class _Block:
     def end(self) -> int:
         """Return the file offset behind the last frame."""
         return self.base + self.ends[-1]
+
+    def bounds(self) -> Iterator[tuple[int, int]]:
+        """Return where in the bytes each frame starts and ends."""
+        return pairwise((0, *self.ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +200,8 @@ class _FileReader:
             if isinstance(found, Damage):
                 yield Frame(found, found.position, Position(self.file, found.position.offset + found.length))
                 continue
-            start = 0
-            for end in found.ends:
+            for start, end in found.bounds():
                 yield self._frame(found.data[start:end], found.base + start)
-                start = end
 
     def runs(self, offset: int) -> Iterator[Run]:
         for found in self._found(offset):
@@ -217,13 +220,11 @@ class _FileReader:
 
     def _records(self, block: _Block) -> list[RowFields | ContentFields | Damage]:
         records: list[RowFields | ContentFields | Damage] = []
-        data, start = block.data, 0
-        for end in block.ends:
+        for start, end in block.bounds():
             try:
-                records.append(frame_fields(data, start, end))
+                records.append(frame_fields(block.data, start, end))
             except SpoolError as error:
                 records.append(self._damage(block.base + start, end - start, str(error)))
-            start = end
         return records
 
     def last_row(self) -> Row | None:

@@ -118,14 +118,14 @@ class Store:
 
     def close(self) -> None:
         """Close the connection and give the lease back; the second call does nothing."""
-        client, self._client = self._client, None
+        with self._companion_lock:
+            client, self._client = self._client, None
+            companion, self._companion = self._companion, None
         release, self._release = self._release, None
-        companion, self._companion = self._companion, None
-        if companion is not None:
-            companion.close()
         try:
-            if client is not None:
-                client.close()
+            for connected in (companion, client):
+                if connected is not None:
+                    connected.close()
         finally:
             if release is not None:
                 release()

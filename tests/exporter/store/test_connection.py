@@ -111,9 +111,9 @@ def test_a_stream_stays_open_beside_other_statements(store: Store) -> None:
 
 
 def test_a_companion_works_while_the_store_does(store: Store) -> None:
-    """On one connection the second statement would wait: the sleeping one below takes a second."""
+    """On one connection the second statement would wait: the sleeping one below takes three seconds."""
     companion = store.companion()
-    sleeping = threading.Thread(target=lambda: store.query("SELECT sleep(1)"))
+    sleeping = threading.Thread(target=lambda: store.query("SELECT sleep(3)"))
     sleeping.start()
     time.sleep(0.2)
     assert companion.query("SELECT count() FROM rows") == [(3,)]
