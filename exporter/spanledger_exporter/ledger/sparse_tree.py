@@ -6,9 +6,8 @@ tree ends: memory for a log of ten millions is that of ten thousand leaves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
 from typing import Final
 
 from spanledger_exporter.errors import ProofError
@@ -23,17 +22,17 @@ class SparseTree:
 
     __slots__ = ("_blocks", "_leaves", "size")
 
-    def __init__(self, leaves: Iterable[bytes], *, wanted: Iterable[int], sizes: Iterable[int]) -> None:
+    def __init__(self, pages: Iterable[bytes], *, wanted: Iterable[int], sizes: Iterable[int]) -> None:
+        """Take the leaf hashes in order, 32 bytes each, as many to a page as there are."""
         kept = {place // BLOCK for place in (*wanted, *sizes)}
         self.size = 0
         self._blocks: list[bytes] = []
-        self._leaves: dict[int, list[bytes]] = {}
-        passing = iter(leaves)
-        while block := list(islice(passing, BLOCK)):
+        self._leaves: dict[int, bytes] = {}
+        for block in _blocks(pages):
             if len(self._blocks) in kept:
                 self._leaves[len(self._blocks)] = block
-            self._blocks.append(_block_root(b"".join(block)))
-            self.size += len(block)
+            self._blocks.append(_block_root(block))
+            self.size += len(block) // HASH_SIZE
 
     def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Return the hashes from the leaf's sibling up to the root's child, in the tree of `size` leaves."""
@@ -52,10 +51,27 @@ class SparseTree:
 
     def _part_root(self, start: int, end: int) -> bytes:
         first = start - start % BLOCK
-        return root_of(self._leaves[start // BLOCK][start - first : end - first])
+        return root_of(_hashes(self._leaves[start // BLOCK], start - first, end - first))
+
+
+def _blocks(pages: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pages cut anew: BLOCK hashes each, and what is left in the last one."""
+    whole, rest = BLOCK * HASH_SIZE, b""
+    for page in pages:
+        joined = rest + page
+        end = len(joined) - len(joined) % whole
+        for start in range(0, end, whole):
+            yield joined[start : start + whole]
+        rest = joined[end:]
+    if rest:
+        yield rest
 
 
 @lru_cache(maxsize=1_024)  # 32 MiB
-def _block_root(leaves: bytes) -> bytes:
+def _block_root(block: bytes) -> bytes:
     """Return the root over leaf hashes, 32 bytes each. Remembered by what they are: a log only grows."""
-    return root_of([leaves[start : start + HASH_SIZE] for start in range(0, len(leaves), HASH_SIZE)])
+    return root_of(_hashes(block, 0, len(block) // HASH_SIZE))
+
+
+def _hashes(block: bytes, start: int, end: int) -> list[bytes]:
+    return [block[at : at + HASH_SIZE] for at in range(start * HASH_SIZE, end * HASH_SIZE, HASH_SIZE)]

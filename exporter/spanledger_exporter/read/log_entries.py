@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.connection import UNCACHED, Store
 from spanledger_exporter.store.tables import CHAIN_OF_ENTRY_SQL
 
 LEAVES_PER_QUERY: Final = 1 << 18
@@ -28,7 +28,8 @@ def segments_over(store: Store, ranges: Mapping[str, tuple[int, int]]) -> list[t
         f"FROM {store.database}.log PREWHERE {ABOUT_CHAINS} "
         "WHERE JSONExtractString(entry, 'type') = 'segment' AND chain IN {chains:Array(String)} "
         "AND JSONExtractUInt(entry, 'first') <= {lasts:Array(UInt64)}[place] "
-        "AND JSONExtractUInt(entry, 'last') >= {firsts:Array(UInt64)}[place] ORDER BY `index`, entry",
+        "AND JSONExtractUInt(entry, 'last') >= {firsts:Array(UInt64)}[place] ORDER BY `index`, entry "
+        f"{UNCACHED}",
         {
             "chains": chains,
             "firsts": [ranges[chain][0] for chain in chains],
@@ -42,17 +43,19 @@ def whole_log_size(store: Store) -> int:
     """Return how many entries the log has from index 0 on without a gap."""
     found = store.query(
         "SELECT countIf(`index` = place) FROM (SELECT `index`, row_number() OVER (ORDER BY `index`) - 1 AS place "
-        f"FROM (SELECT DISTINCT `index` FROM {store.database}.log))"
+        f"FROM (SELECT DISTINCT `index` FROM {store.database}.log)) {UNCACHED}"
     )
     return int(found[0][0])
 
 
 def log_leaves(store: Store, size: int) -> Iterator[bytes]:
-    """Yield the leaf hashes of the log's first `size` entries in order, in pages."""
+    """Yield the leaf hashes of the log's first `size` entries in order, 32 bytes each, in pages."""
     for start in range(0, size, LEAVES_PER_QUERY):
-        rows = store.query(
-            f"SELECT leaf_hash FROM {store.database}.log "
-            "WHERE `index` >= {start:UInt64} AND `index` < {end:UInt64} ORDER BY `index` LIMIT 1 BY `index`",
-            {"start": start, "end": min(start + LEAVES_PER_QUERY, size)},
+        end = min(start + LEAVES_PER_QUERY, size)
+        blocks = store.native(
+            f"SELECT CAST(leaf_hash AS FixedString(32)) FROM {store.database}.log "
+            f"WHERE `index` >= {start} AND `index` < {end} ORDER BY `index` LIMIT 1 BY `index` {UNCACHED}"
         )
-        yield from (value for (value,) in rows)
+        for (hashes,) in blocks:
+            assert isinstance(hashes, bytes)  # noqa: S101 - a column of fixed width
+            yield hashes

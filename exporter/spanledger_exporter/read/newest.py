@@ -63,8 +63,7 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         looked_at += len(some)
         found = read_events_at(rows.store, some, tenant=criteria.tenant)
         if criteria.outcome != "incomplete":
-            intents = [(event.text("event_id"), event.text("trace_id")) for event in found if event.is_intent]
-            completed = completed_intents(rows, intents, tenant=criteria.tenant)
+            completed = _completed_among(rows, found, tenant=criteria.tenant)
             found = [event for event in found if event.text("event_id") not in completed]
         at: dict[tuple[str, int], list[Event]] = {}
         for event in found:
@@ -72,6 +71,20 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         kept |= {place.key: at[place.key] for place in some if place.key in at}
     page = list(kept.values())[: criteria.limit]
     return len(kept) >= criteria.limit, [event for events in page for event in events]
+
+
+def _completed_among(rows: Rows, found: Sequence[Event], *, tenant: str) -> set[str]:
+    """Return the ids of the intents among some events that were completed, here or anywhere else.
+
+    An intent and its completion started together and mostly stand on one page: then nothing is asked.
+    """
+    completed = {event.text("event_id") + BEGIN for event in found if event.text("span_id") and not event.is_intent}
+    alone = [
+        (intent, event.text("trace_id"))
+        for event in found
+        if event.is_intent and (intent := event.text("event_id")) not in completed
+    ]
+    return completed | completed_intents(rows, alone, tenant=tenant)
 
 
 def _likely(places: Sequence[Place], needed: int) -> Sequence[Place]:

@@ -7,6 +7,8 @@
 5. The segment's entry is in the log that a signed checkpoint commits to.
 6. An anchor holds a checkpoint of that log.
 
+Every question is answered from the disk as it is now, whatever the console's pages remember of it.
+
 A step that cannot be made yet is `waiting`, one that does not hold is `failed`. This runs on the operator's machine: an
 outsider verifies an evidence bundle with a program of their own.
 """
@@ -15,9 +17,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -29,9 +30,11 @@ from spanledger_exporter.ledger.row import Row, env_hash, genesis_hash, row_hash
 from spanledger_exporter.ledger.sparse_tree import SparseTree
 from spanledger_exporter.ledger.tlog_proof import TlogProof, format_tlog_proof
 from spanledger_exporter.read.log_entries import log_leaves, segments_over
-from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.connection import UNCACHED, Store
 from spanledger_exporter.verify.local import load_trust
 from spanledger_exporter.verify.trust import Trust
+
+CHECKPOINTS_PER_QUERY: Final = 16
 
 StepStatus = Literal["ok", "waiting", "failed"]
 
@@ -77,7 +80,7 @@ def prove_row(store: Store, settings: Settings, *, chain: str, seq: int, row_has
     found = store.query(
         f"SELECT chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash FROM {store.database}.rows "
         "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64} "
-        "AND row_hash = toFixedString(unhex({hash:String}), 32) LIMIT 1",
+        f"AND row_hash = toFixedString(unhex({{hash:String}}), 32) LIMIT 1 {UNCACHED}",
         {"chain": chain, "seq": seq, "hash": row_hash_hex},
         binary=("env",),
     )
@@ -121,7 +124,7 @@ def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
         return
     before = store.query(
         f"SELECT DISTINCT row_hash FROM {store.database}.rows "
-        "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64}",
+        f"WHERE chain_id = toFixedString(unhex({{chain:String}}), 16) AND seq = {{seq:UInt64}} {UNCACHED}",
         {"chain": row.chain_id.hex(), "seq": row.seq - 1},
     )
     is_linked = [value for (value,) in before] == [row.prev_hash]
@@ -141,7 +144,7 @@ def _segment_step(store: Store, row: _Stored, index: int, entry: dict[str, Any])
     first, last = int(entry["first"]), int(entry["last"])
     hashes = store.query(
         f"SELECT row_hash FROM {store.database}.rows WHERE chain_id = toFixedString(unhex({{chain:String}}), 16) "
-        "AND seq BETWEEN {first:UInt64} AND {last:UInt64} ORDER BY seq LIMIT 1 BY seq, row_hash",
+        f"AND seq BETWEEN {{first:UInt64}} AND {{last:UInt64}} ORDER BY seq LIMIT 1 BY seq, row_hash {UNCACHED}",
         {"chain": row.chain_id.hex(), "first": first, "last": last},
     )
     root = root_of_leaves(value for (value,) in hashes)
@@ -171,22 +174,30 @@ def _covering_checkpoint(store: Store, trust: Trust, index: int) -> tuple[Signed
     Raises ProofError when none of those that are there holds: a forged one beside a good one is not asked.
     """
     first: ProofError | None = None
-    blocks = store.stream(
-        f"SELECT size, note FROM {store.database}.checkpoints WHERE size > {{index:UInt64}} ORDER BY size",
-        {"index": index},
-    )
-    with closing(blocks):
-        for size, note in itertools.chain.from_iterable(blocks):
-            try:
-                signed = open_checkpoint(str(note), trust.at(int(size)), origin=trust.origin)
-            except ProofError as error:
-                first = first or error
-                continue
-            if signed.checkpoint.size == size:
-                return signed, str(note)
+    for size, note in _checkpoints_over(store, index):
+        try:
+            signed = open_checkpoint(note, trust.at(size), origin=trust.origin)
+        except ProofError as error:
+            first = first or error
+            continue
+        if signed.checkpoint.size == size:
+            return signed, note
     if first is not None:
         raise first
     return None
+
+
+def _checkpoints_over(store: Store, index: int) -> Iterator[tuple[int, str]]:
+    """Yield size and note of each checkpoint over an entry, the smallest first: the first one is mostly enough."""
+    for offset in itertools.count(0, CHECKPOINTS_PER_QUERY):
+        rows = store.query(
+            f"SELECT size, note FROM {store.database}.checkpoints WHERE size > {{index:UInt64}} "
+            f"ORDER BY size, note LIMIT {CHECKPOINTS_PER_QUERY} OFFSET {{offset:UInt64}} {UNCACHED}",
+            {"index": index, "offset": offset},
+        )
+        yield from ((int(size), str(note)) for size, note in rows)
+        if len(rows) < CHECKPOINTS_PER_QUERY:
+            return
 
 
 def _inclusion(store: Store, index: int, checkpoint: Checkpoint, leaf: bytes) -> list[bytes]:
@@ -200,7 +211,7 @@ def _anchor_step(store: Store, index: int, size: int) -> Step:
     claim = "an anchor holds a checkpoint of that log"
     found = store.query(
         f"SELECT kind, target, min(size) FROM {store.database}.anchors "
-        "WHERE size > {index:UInt64} GROUP BY kind, target",
+        f"WHERE size > {{index:UInt64}} GROUP BY kind, target {UNCACHED}",
         {"index": index},
     )
     if not found or not size:

@@ -24,7 +24,7 @@ from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.client import Client
@@ -57,6 +57,14 @@ _READ_HERE: dict[str, str | int] = {"remote_filesystem_read_method": "read", "re
 """What an attachment is told: its files are local, and fetching them ahead in other threads costs more than reading
 them. A page of fifty places and a dozen columns takes half the processor time."""
 
+_KEEP_WHAT_WAS_READ: dict[str, str | int] = {"use_uncompressed_cache": 1, "merge_tree_max_rows_to_use_cache": 1 << 24}
+"""What a reader that stays is told besides: blocks stay decompressed in memory, up to the size that `embedded.xml`
+names. Its pages ask for the same narrow columns again and again: most take half the time. Parts never change; what
+must notice that a file was changed all the same asks without it (`UNCACHED`)."""
+
+UNCACHED: Final = "SETTINGS use_uncompressed_cache = 0, use_query_condition_cache = 0"
+"""The end of a question that must be answered from what stands on the disk now."""
+
 Role = Literal["owner", "reader"]
 
 
@@ -72,7 +80,7 @@ def open_store(
     """
     if settings.is_embedded:
         if beside and settings.store_directory.is_dir():
-            return _attach(settings.store_directory)
+            return _attach(settings.store_directory, **_KEEP_WHAT_WAS_READ)
         return _open_embedded(settings.store_directory, role=role, wait_s=wait_s, lasting=lasting)
     return _open_server(parse_address(settings.store_url))
 
@@ -450,10 +458,10 @@ def _open_embedded(directory: Path, *, role: Role, wait_s: float, lasting: bool)
     )
 
 
-def _attach(directory: Path) -> Store:
+def _attach(directory: Path, **engine_settings: str | int) -> Store:
     attachment = Attachment.of(directory)
     store = Store(
-        lambda: _embedded_client(attachment.scratch.engine, **_READ_HERE),
+        lambda: _embedded_client(attachment.scratch.engine, **_READ_HERE, **engine_settings),
         database=DEFAULT_DATABASE,
         name=f"chdb://{directory} (read-only attachment)",
         is_embedded=True,

@@ -97,6 +97,34 @@ def test_what_was_done_to_the_store_breaks_the_step_that_covers_it(
     assert proof.status == "failed"
 
 
+def test_a_reader_that_stays_proves_what_stands_on_the_disk_now(
+    settings: Settings, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The console keeps what its pages read; a part whose files were exchanged meanwhile must not pass for the old one.
+
+    The forged part is as long as the good one, hash for hash, so that nothing but its bytes tells them apart.
+    """
+    forger = settings_of(shutil.copytree(settings.directory, tmp_path / "forger", symlinks=True))
+    with open_store(forger, role="owner") as store:
+        forge = "ALTER TABLE rows UPDATE row_hash = reverse(row_hash) WHERE seq = 2 SETTINGS mutations_sync = 2"
+        store.command(forge)
+        forged = part_of(store)
+    with open_store(settings, role="owner") as store:
+        good = part_of(store)
+    with open_store(settings, role="reader", beside=True) as store:
+        assert proof_of(store, settings, ledger.rows[3]).status == "ok"
+        for file in forged.iterdir():
+            shutil.copyfile(file, good / file.name)
+        proof = proof_of(store, settings, ledger.rows[3])
+    assert "it follows the row before it" in {step.claim for step in proof.steps if step.status == "failed"}
+
+
+def part_of(store: Store) -> Path:
+    """Return the directory of the only part that holds rows."""
+    [(path,)] = store.query("SELECT path FROM system.parts WHERE table = 'rows' AND active")
+    return Path(path)
+
+
 def test_a_forged_checkpoint_beside_the_signed_one_breaks_no_proof(settings: Settings, ledger: Ledger) -> None:
     """`verify` accuses it; the page goes on to the one that a key of the log signed."""
     with open_store(settings, role="owner") as store:
