@@ -85,6 +85,7 @@ class ConsoleLedger:
                 if self.settings.is_embedded and not self.settings.store_directory.is_dir():
                     raise StoreError("there is no store yet: it is made when the first row is shipped")
                 self._store = open_store(self.settings, role="reader", beside=True)
+                self._store.companion()  # pages ask two questions at once (`at_once`)
             return self._store
 
     def unshipped(self, person: Person) -> Unshipped:

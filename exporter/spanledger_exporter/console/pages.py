@@ -23,6 +23,7 @@ from spanledger_exporter.console.ledger import ConsoleLedger
 from spanledger_exporter.console.options import ConsoleOptions, Person
 from spanledger_exporter.console.rendering import Pages
 from spanledger_exporter.errors import UsageError
+from spanledger_exporter.read.at_once import at_once
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
@@ -130,8 +131,12 @@ class Console:
             self.ledger.saw(person, "show", {"event_id": wanted}, reason=why(request))
             unshipped, store = self.ledger.unshipped(person), self.ledger.store
             events = named(store, wanted, person.tenant, unshipped)
-            proofs = [self._proof(event, unshipped) for event in events]
-            return events, load_contents(store, events, tenant=person.tenant, unshipped=unshipped), proofs
+            proofs, contents = at_once(
+                store,
+                lambda one: [self._proof(one, event, unshipped) for event in events],
+                lambda other: load_contents(other, events, tenant=person.tenant, unshipped=unshipped),
+            )
+            return events, contents, proofs
 
         events, contents, proofs = await asyncio.to_thread(find)
         return self.pages.render(
@@ -144,11 +149,10 @@ class Console:
             proofs=proofs,
         )
 
-    def _proof(self, event: Event, unshipped: Unshipped) -> RowProof:
+    def _proof(self, store: Store, event: Event, unshipped: Unshipped) -> RowProof:
         if event.state == "recorded":
             return prove_spooled(unshipped.rows[event.chain, event.seq, event.row_hash])
-        store, settings = self.ledger.store, self.ledger.settings
-        return prove_row(store, settings, chain=event.chain, seq=event.seq, row_hash_hex=event.row_hash)
+        return prove_row(store, self.ledger.settings, chain=event.chain, seq=event.seq, row_hash_hex=event.row_hash)
 
     async def verdict_page(self, request: Request) -> Response:
         """Show the newest verdict; a POST makes a new one."""

@@ -50,6 +50,12 @@ class Criteria:
             if asked and asked not in known:
                 raise UsageError(f"expected an {what} out of {', '.join(sorted(known))}, got {asked!r}")
 
+    @property
+    def is_narrow(self) -> bool:
+        """Say whether more is asked for than a text: in a ledger of any size few rows may meet it."""
+        asked = (self.event_type, self.model, self.actor, self.reviewer, self.case_id, self.outcome)
+        return any(asked) or self.since_ns is not None or self.until_ns is not None
+
 
 _REVIEWER: Final = "(actor_id = {reviewer:String} OR reviewer_id = {reviewer:String})"
 

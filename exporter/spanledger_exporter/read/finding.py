@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from spanledger_exporter.read.at_once import at_once
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.envelopes import read_events
 from spanledger_exporter.read.event import BEGIN, Event, fold, in_causal_order
@@ -59,9 +60,13 @@ def find_row(store: Store, chain: str, seq: int, *, tenant: str = "", unshipped:
     """Return the event at a place of a chain (hex)."""
     parameters = {"chain": chain.lower(), "seq": seq}
     where = "chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64}"
-    found = read_events(store, where, parameters, tenant=tenant)
+    found, coverage = at_once(
+        store,
+        lambda one: read_events(one, where, parameters, tenant=tenant),
+        lambda other: load_coverage(other, [chain.lower()]),
+    )
     spooled = [e for e in unshipped.without(found) if (e.chain, e.seq) == (chain.lower(), seq)]
-    return _ordered(store, found + spooled)
+    return in_causal_order(coverage.mark(fold(found + spooled)))
 
 
 def find_reviews(store: Store, event_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
@@ -75,8 +80,7 @@ def find_reviews(store: Store, event_id: str, *, tenant: str = "", unshipped: Un
 def search(store: Store, criteria: Criteria) -> list[Event]:
     """Return the newest events that meet all criteria, newest first."""
     events = fold(newest_events(store, criteria))
-    marked = load_coverage(store, {event.chain for event in events}).mark(events)
-    return sorted(marked, key=lambda event: (event.start_ns, event.time_ns, event.seq), reverse=True)
+    return sorted(events, key=lambda event: (event.start_ns, event.time_ns, event.seq), reverse=True)
 
 
 def search_page(store: Store, criteria: Criteria, *, as_of_us: int | None) -> tuple[list[Event], int]:

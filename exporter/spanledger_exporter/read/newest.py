@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from spanledger_exporter.read.at_once import at_once
 from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.envelopes import read_events_at
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.intents import completed_intents, not_completed, unfinished_fetch
 from spanledger_exporter.read.places import Fetch, Place, Rows, without_copies
+from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.read.texts import text_fetch
 from spanledger_exporter.store.connection import Store
 
@@ -29,7 +31,7 @@ def newest_stored_us(store: Store) -> int:
 
 
 def newest_events(store: Store, criteria: Criteria) -> list[Event]:
-    """Return the rows at the places of the page that `criteria` ask for, in no order."""
+    """Return the rows at the places of the page that `criteria` ask for, with their states, in no order."""
     rows = Rows(store, with_ids=criteria.offset > 0)
     fetch = _fetch(rows, criteria)
     wanted = criteria.offset + criteria.limit
@@ -61,7 +63,7 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
     while len(kept) < criteria.limit and looked_at < len(places):
         some = _likely(places[looked_at:], criteria.limit - len(kept))
         looked_at += len(some)
-        found = read_events_at(rows.store, some, tenant=criteria.tenant)
+        found = _read(rows.store, some, tenant=criteria.tenant)
         if criteria.outcome != "incomplete":
             completed = _completed_among(rows, found, tenant=criteria.tenant)
             found = [event for event in found if event.text("event_id") not in completed]
@@ -105,4 +107,13 @@ def _later_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         completed = completed_intents(rows, intents, tenant=criteria.tenant)
         places = [place for place in places if place.event_id not in completed]
     wanted = criteria.offset + criteria.limit
-    return len(places) >= wanted, read_events_at(rows.store, places[criteria.offset : wanted], tenant=criteria.tenant)
+    return len(places) >= wanted, _read(rows.store, places[criteria.offset : wanted], tenant=criteria.tenant)
+
+
+def _read(store: Store, places: Sequence[Place], *, tenant: str) -> list[Event]:
+    """Return the rows at some places, each with how far it is secured."""
+    chains = {place.chain for place in places}
+    found, coverage = at_once(
+        store, lambda one: read_events_at(one, places, tenant=tenant), lambda other: load_coverage(other, chains)
+    )
+    return coverage.mark(found)

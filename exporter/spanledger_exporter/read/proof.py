@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -79,15 +80,16 @@ def prove_row(store: Store, settings: Settings, *, chain: str, seq: int, row_has
     """Return the proof of the row with this hash at this place."""
     found = store.query(
         f"SELECT chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash FROM {store.database}.rows "
-        "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq = {seq:UInt64} "
-        f"AND row_hash = toFixedString(unhex({{hash:String}}), 32) LIMIT 1 {UNCACHED}",
-        {"chain": chain, "seq": seq, "hash": row_hash_hex},
+        "WHERE chain_id = toFixedString(unhex({chain:String}), 16) AND seq IN {places:Array(UInt64)} "
+        f"LIMIT 1 BY seq, row_hash, env_hash, prev_hash, time_ns, env {UNCACHED}",
+        {"chain": chain, "places": [seq, seq - 1] if seq else [seq]},
         binary=("env",),
     )
-    if not found:
+    stored = [_Stored(*values) for values in found]
+    row = next((one for one in stored if one.seq == seq and one.row_hash.hex() == row_hash_hex), None)
+    if row is None:
         return RowProof((Step("the row is in the store", "failed", f"chain {chain}, place {seq}"),))
-    row = _Stored(*found[0])
-    steps = list(_row_steps(store, row))
+    steps = [*_hash_steps(row), _link_step(row, {one.row_hash for one in stored if one.seq == seq - 1})]
     covering = _covering_entry(store, row)
     if covering is None:
         return RowProof(
@@ -116,19 +118,13 @@ def _hash_steps(row: _Stored | Row) -> Iterator[Step]:
     )
 
 
-def _row_steps(store: Store, row: _Stored) -> Iterator[Step]:
-    yield from _hash_steps(row)
+def _link_step(row: _Stored, before: AbstractSet[bytes]) -> Step:
+    """Judge what the row says of its predecessor; `before` are the hashes of the rows at that place."""
     if row.seq == 0:
         detail = "first of its chain: the genesis value"
-        yield _judged("it begins its chain", genesis_hash(row.chain_id) == row.prev_hash, detail)
-        return
-    before = store.query(
-        f"SELECT DISTINCT row_hash FROM {store.database}.rows "
-        f"WHERE chain_id = toFixedString(unhex({{chain:String}}), 16) AND seq = {{seq:UInt64}} {UNCACHED}",
-        {"chain": row.chain_id.hex(), "seq": row.seq - 1},
-    )
-    is_linked = [value for (value,) in before] == [row.prev_hash]
-    yield _judged("it follows the row before it", is_linked, f"row {row.seq - 1}: {row.prev_hash.hex()}")
+        return _judged("it begins its chain", genesis_hash(row.chain_id) == row.prev_hash, detail)
+    detail = f"row {row.seq - 1}: {row.prev_hash.hex()}"
+    return _judged("it follows the row before it", before == {row.prev_hash}, detail)
 
 
 def _judged(claim: str, holds: bool, detail: str) -> Step:

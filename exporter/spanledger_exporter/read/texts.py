@@ -6,7 +6,8 @@ Rules
   matter. Encrypted, withheld and erased contents cannot be searched.
 
 Ways to look for a text, and the first that fits is taken
-1. Few rows meet the other criteria (a case, an hour): the contents of these rows are read, and no others.
+1. Few rows meet the other criteria (a case, an hour): the contents of these rows are read, and no others. Where there
+   are no other criteria it is not asked.
 2. Few contents hold the text, and none of them is an artifact, which half of all rows may refer to: the index
    `by_reference` knows which rows do.
 3. The text is common: from the newest row backwards, in windows that grow, until the page is full.
@@ -19,8 +20,10 @@ from typing import Any, Final
 
 import orjson
 
+from spanledger_exporter.read.at_once import at_once
 from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.places import AT_PLACES, BEFORE_TIME, FROM_TIME, Fetch, Place, Rows, at_places
+from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.tables import REFERENCES_SQL
 
 FEW_ROWS: Final = 20_000
@@ -37,7 +40,7 @@ _NAMED: Final = f"({_CALLED} OR case_id = {{text:String}} OR event_id = {{text:S
 def text_fetch(rows: Rows, criteria: Criteria, conditions: Conditions) -> Fetch:
     """Return how to find the rows that meet `conditions` and hold the text of `criteria`."""
     texts = _Texts(rows, criteria.text, criteria.tenant)
-    if _is_few(rows, conditions):
+    if criteria.is_narrow and _is_few(rows, conditions):
         return texts.within(conditions)
     references = texts.references()
     return texts.in_windows(conditions) if references is None else texts.at_references(conditions, references)
@@ -81,25 +84,29 @@ class _Texts:
         ways = self._ways_by_name(conditions)
         if references:
             wanted = "{references:Array(String)}"
-            of_references = f"hasAny({REFERENCES_SQL}, {wanted}) AND multiSearchAny(env, {wanted})"
+            of_references = f"multiSearchAny(env, {wanted}) AND hasAny({REFERENCES_SQL}, {wanted})"
             ways.append(conditions.also(of_references, references=references))
         return self.rows.fetch(*ways)
 
     def _ways_by_name(self, conditions: Conditions) -> list[Conditions]:
         """Return the parts of `_NAMED` one by one: joined by OR they would cost the reading of three columns."""
-        names = f"SELECT DISTINCT name FROM {self.rows.table} WHERE {_CALLED}"
-        ways = [
-            conditions.also(f"name GLOBAL IN ({names})", **self.parameters),
-            conditions.also("case_id = {text:String}", **self.parameters),
-        ]
-        if self._may_be_id():
+        is_called, may_be_id = at_once(self.store, self._is_called, self._may_be_id)
+        ways = [conditions.also("case_id = {text:String}", **self.parameters)]
+        if is_called:
+            names = f"SELECT DISTINCT name FROM {self.rows.table} WHERE {_CALLED}"
+            ways.append(conditions.also(f"name GLOBAL IN ({names})", **self.parameters))
+        if may_be_id:
             ways.append(conditions.also("event_id = {text:String}", **self.parameters))
         return ways
 
-    def _may_be_id(self) -> bool:
+    def _is_called(self, store: Store) -> bool:
+        """Say whether any row is called like the text: planning a way that leads nowhere costs as much as asking."""
+        return bool(store.query(f"SELECT 1 FROM {self.rows.table} WHERE {_CALLED} LIMIT 1", self.parameters))
+
+    def _may_be_id(self, store: Store) -> bool:
         """Say whether an id is as long as the text: lengths cost a quarter of what ids do."""
         sql = f"SELECT 1 FROM {self.rows.table} WHERE length(event_id) = length({{text:String}}) LIMIT 1"
-        return bool(self.store.query(sql, self.parameters))
+        return bool(store.query(sql, self.parameters))
 
     def within(self, conditions: Conditions) -> Fetch:
         """Return how to find the rows that hold the text among those that meet `conditions`."""

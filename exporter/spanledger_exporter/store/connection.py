@@ -157,6 +157,11 @@ class Store:
                 )
             return self._companion
 
+    @property
+    def has_companion(self) -> bool:
+        """Say whether `companion` needs no new connection."""
+        return not self.is_embedded or self._companion is not None
+
     def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, binary: Sequence[str] = ()
     ) -> list[tuple[Any, ...]]:
