@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from spanledger_exporter.cli.numbers import fraction
 from spanledger_exporter.cli.output import add_output_arguments
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
 from spanledger_exporter.cli.review_command import print_recorded, record, subject_of
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--condition", help="rule or condition that was evaluated")
     parser.add_argument("--skipped", metavar="BRANCH", action="append", default=[], help="a branch not taken (repeat)")
     parser.add_argument("--default", dest="is_default", action="store_true", default=None, help="no rule applied")
-    parser.add_argument("--confidence", type=float, help="from 0 to 1")
+    parser.add_argument("--confidence", type=fraction, help="from 0 to 1")
     parser.add_argument("--rationale", help="why")
     parser.add_argument("--policy", help="policy that was applied")
     parser.add_argument("--policy-version", help="its version")

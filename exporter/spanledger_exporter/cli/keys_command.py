@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spanledger_exporter.anchors.configured import open_anchors
+from spanledger_exporter.cli.numbers import positive, size
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import ConfigurationError, ProofError, UsageError, VerificationError
 from spanledger_exporter.keys.key_file import make_key, read_key_file, write_key_file
@@ -51,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="stop believing a former key")
     revoke.add_argument("key_id", metavar="KEY_ID", help="eight hex digits, as `keys show` prints them")
     revoke.add_argument("--reason", required=True, help="why, for whoever reads the trust root")
-    revoke.add_argument("--until-size", type=int, metavar="N", help="last checkpoint size still believed")
+    revoke.add_argument("--until-size", type=size, metavar="N", help="last checkpoint size still believed")
     revoke.add_argument("--sign", action="append", default=[], type=Path, metavar="FILE", help="root key that signs")
     revoke.add_argument("--json", action="store_true", help="print JSON")
     trust = actions.add_parser("trust", help="name root keys, threshold and witnesses of the trust root")
     trust.add_argument("--root-key", action="append", default=[], metavar="VKEY", help="a root key (repeat)")
-    trust.add_argument("--threshold", type=int, metavar="N", help="how many of these root keys must sign (1)")
+    trust.add_argument("--threshold", type=positive, metavar="N", help="how many of these root keys must sign (1)")
     trust.add_argument("--witness", action="append", default=[], metavar="VKEY", help="a witness to know (repeat)")
     trust.add_argument("--sign", action="append", default=[], type=Path, metavar="FILE", help="key file that signs")
     trust.add_argument("--json", action="store_true", help="print JSON")

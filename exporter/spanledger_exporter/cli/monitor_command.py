@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from spanledger_exporter.anchors.configured import open_anchors
+from spanledger_exporter.cli.numbers import interval_s
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.monitor.alarm import as_row, describe, post
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("--once", action="store_true", help="look once and exit with the verdict")
     parser.add_argument("--full", action="store_true", help="do everything that `verify` does at every look")
-    parser.add_argument("--interval", type=float, default=60.0, metavar="S", help="seconds between looks (60)")
-    parser.add_argument("--max-age", type=float, default=MAX_AGE_S, metavar="S", help="how late is late (900)")
+    parser.add_argument("--interval", type=interval_s, default=60.0, metavar="S", help="seconds between looks (60)")
+    parser.add_argument("--max-age", type=interval_s, default=MAX_AGE_S, metavar="S", help="how late is late (900)")
     parser.add_argument("--webhook", metavar="URL", help="where to post alarms, as JSON")
     parser.add_argument("--memory", type=Path, metavar="FILE", help="where to remember checkpoints (outside the store)")
     parser.add_argument("--trust-root", metavar="SHA256|FILE", help="believe the trust root with this digest")

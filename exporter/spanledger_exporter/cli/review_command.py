@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from spanledger_exporter.cli.numbers import duration_s
 from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
 from spanledger_exporter.cli.show_command import look_up
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seen", metavar="EVENT", action="append", default=[], help="an event that was looked at (repeat)"
     )
-    parser.add_argument("--seconds", type=float, help="time spent")
+    parser.add_argument("--seconds", type=duration_s, help="time spent")
     add_reading_arguments(parser)
     add_output_arguments(parser)
 

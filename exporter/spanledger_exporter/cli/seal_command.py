@@ -13,6 +13,7 @@ from typing import Any
 
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.configured import open_anchors, weakness
+from spanledger_exporter.cli.numbers import interval_s
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import VerificationError
 from spanledger_exporter.seal.follow import follow
@@ -31,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument("--once", action="store_true", help="seal what is there and leave (default)")
     mode.add_argument("--follow", action="store_true", help="go on sealing until stopped")
     parser.add_argument(
-        "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two seals (10)"
+        "--interval", type=interval_s, default=INTERVAL_S, metavar="S", help="seconds between two seals (10)"
     )
     parser.add_argument(
         "--heartbeat",
-        type=float,
+        type=interval_s,
         default=HEARTBEAT_S,
         metavar="S",
         help="with --follow: sign at least that often (300)",

@@ -38,10 +38,18 @@ def outcome(*arguments: str) -> int:
         ("search --limit 0", "expected a number from 1, got '0'"),
         ("console --port 99999", "expected a port from 0 to 65535, got '99999'"),
         ("collector --http-port -1", "expected a port from 0 to 65535, got '-1'"),
+        ("seal --follow --interval nan", "expected seconds above 0, got 'nan'"),
+        ("seal --follow --heartbeat inf", "expected seconds above 0, got 'inf'"),
+        ("monitor --interval -3", "expected seconds above 0, got '-3'"),
+        ("monitor --max-age x", "expected seconds above 0, got 'x'"),
+        ("decision block --about e --result b --confidence 7", "expected a number from 0 to 1, got '7'"),
+        ("review e approve --seconds -1", "expected seconds from 0, got '-1'"),
+        ("keys revoke aaaaaaaa --reason x --until-size -4", "expected a number from 0, got '-4'"),
+        ("keys trust --root-key k --threshold 0", "expected a number from 1, got '0'"),
     ],
 )
 def test_a_number_that_cannot_be_is_refused_in_words(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It named a function of ours, or was a traceback."""
+    """It named a function of ours, was a traceback, or kept a core busy for ever."""
     assert outcome(*line.split()) == EXIT_USAGE
     assert says in capsys.readouterr().err
 
