@@ -17,6 +17,7 @@ from typing import Any
 
 from ledgers import Ledger, part
 from spanledger_exporter.keys.key_file import FileSigner
+from spanledger_exporter.ledger.chain_registry import ChainOpening
 from spanledger_exporter.ledger.checkpoint import Checkpoint, sign_checkpoint
 from spanledger_exporter.ledger.log_entry import Segment, format_entry, format_segment
 from spanledger_exporter.ledger.merkle import leaf_hash, root_of, root_of_leaves
@@ -53,7 +54,7 @@ class SealedLedger:
     checkpoints_: list[CheckpointRow] = field(default_factory=list[CheckpointRow])
     receipts_: list[ReceiptRow] = field(default_factory=list[ReceiptRow])
     anchored: dict[str, str] = field(default_factory=dict[str, str])
-    registry: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    registry: dict[bytes, ChainOpening] = field(default_factory=dict[bytes, ChainOpening])
     spooled: list[SpooledChain] = field(default_factory=list[SpooledChain])
     trust: Trust = field(default_factory=lambda: Trust((KeyRange(SIGNER.verifier_key),), origin=ORIGIN))
 
@@ -80,7 +81,14 @@ class SealedLedger:
             ContentRow(c.ref, c.content_class, c.media, c.size, c.data or b"", c.key_id)
             for c in press.contents.values()
         ]
-        self.registry = {row[0]: row[6] for row in self.rows_ if row[1] == 0}
+        self.registry.clear()
+        for row in press.rows:
+            if row.seq == 0:
+                self.register(row)
+
+    def register(self, row: Row) -> None:
+        """Put a row 0 into the chain registry."""
+        self.registry[row.chain_id] = ChainOpening(row.chain_id, row.row_hash, row.time_ns)
 
     def seal(self, signer: FileSigner = SIGNER, *, anchor: bool = True) -> None:
         """Seal every row behind the last sealed one, sign a checkpoint, anchor it."""

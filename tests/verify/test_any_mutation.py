@@ -83,7 +83,9 @@ def mutate_anchor(ledger: SealedLedger, pick: Pick) -> str:
 def mutate_registry(ledger: SealedLedger, pick: Pick) -> str:
     """Change one bit of one registry entry."""
     chain = sorted(ledger.registry)[pick(len(ledger.registry))]
-    ledger.registry[chain] = changed(ledger.registry[chain], pick)
+    field = ("row_hash", "time_ns")[pick(2)]
+    opening = ledger.registry[chain]
+    ledger.registry[chain] = replace(opening, **{field: changed(getattr(opening, field), pick)})
     return "registry"
 
 

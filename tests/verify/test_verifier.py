@@ -120,7 +120,7 @@ def test_rows_behind_a_gap_are_not_told_to_be_sealed(ledger: SealedLedger) -> No
     for number in range(5):
         writer.append({"event_type": "model_call", "name": str(number)})
     ledger.rows_ += [row_tuple(row) for row in press.rows if row.seq != 3]
-    ledger.registry[writer.chain_id] = press.rows[0].row_hash
+    ledger.register(press.rows[0])
     found = [f.reason for f in ledger.verdict().checks["coverage"].findings]
     assert found[0] == "rows 0 to 2 are stored and not sealed: run `spanledger seal`"
     assert found[1].startswith("rows 3 to 5 are stored and cannot be sealed, because row 3 is missing")
@@ -144,7 +144,7 @@ def test_housekeeping_rows_do_not_spoil_the_verdict(ledger: SealedLedger) -> Non
     reading = press.rows[0]
     press.rows.clear()
     ledger.rows_.append(row_tuple(reading))
-    ledger.registry[reading.chain_id] = reading.row_hash
+    ledger.register(reading)
     assert ledger.verdict().word == "verified"
 
 
@@ -220,7 +220,7 @@ def opened(ledger: SealedLedger, number: int, *, time_ns: int, quotes: Checkpoin
         tenant="default",
     )
     ledger.rows_.append(row_tuple(row))
-    ledger.registry[chain] = row.row_hash
+    ledger.register(row)
 
 
 def test_a_row_from_the_future_does_not_backdate_the_chains_that_come_after_it() -> None:

@@ -15,17 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import (
-    AnchorConflictError,
-    AnchorError,
-    ChainOpening,
-    Submission,
-    checkpoint_name,
-    claim_of,
-    format_opening,
-    parse_opening_or_none,
-)
+from spanledger_exporter.anchors.anchor import AnchorConflictError, AnchorError, Submission, checkpoint_name, claim_of
 from spanledger_exporter.directories import make_directory
+from spanledger_exporter.ledger.chain_registry import ChainOpening, format_opening, parse_opening_or_none
 from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 from spanledger_exporter.whole_file import create_whole
 

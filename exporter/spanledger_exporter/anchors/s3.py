@@ -25,14 +25,12 @@ from spanledger_exporter.anchors.anchor import (
     TIMEOUT_S,
     AnchorConflictError,
     AnchorError,
-    ChainOpening,
     Submission,
     checkpoint_name,
     claim_of,
-    format_opening,
-    parse_opening_or_none,
 )
 from spanledger_exporter.errors import ConfigurationError, ProofError
+from spanledger_exporter.ledger.chain_registry import ChainOpening, format_opening, parse_opening_or_none
 from spanledger_exporter.ledger.checkpoint import MAX_SIZE, claimed_checkpoint
 from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 

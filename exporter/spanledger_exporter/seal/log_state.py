@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from spanledger_exporter.anchors.anchor import ChainOpening
 from spanledger_exporter.errors import ProofError
+from spanledger_exporter.ledger.chain_registry import ChainOpening
 from spanledger_exporter.ledger.checkpoint import SignedCheckpoint
 from spanledger_exporter.ledger.merkle import CompactRange, Tree, leaf_hash
 from spanledger_exporter.ledger.trust_root import TrustRoot, open_trusted_checkpoint

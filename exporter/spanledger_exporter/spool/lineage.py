@@ -18,6 +18,7 @@ import orjson
 
 from spanledger_exporter.directories import make_directory
 from spanledger_exporter.ledger.canonical import canonical_json
+from spanledger_exporter.ledger.chain_registry import ChainOpening, format_opening
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.spool.chain import RowId
 from spanledger_exporter.spool.reader import ChainSpool, chains
@@ -48,9 +49,9 @@ def register_chain(anchors_directory: Path, row_id: RowId, *, time_ns: int) -> N
     """Put row 0 into the chain registry of the default anchor. Raises OSError; FileExistsError when it is there."""
     directory = anchors_directory / "chains"
     make_directory(directory)
-    entry = {"chain": row_id.chain_id.hex(), "row_hash": row_id.row_hash.hex(), "time_ns": str(time_ns)}
+    opening = ChainOpening(row_id.chain_id, row_id.row_hash, time_ns)
     with (directory / f"{row_id.chain_id.hex()}.json").open("xb") as stream:
-        stream.write(canonical_json(entry))
+        stream.write(format_opening(opening))
 
 
 def find_predecessor(spool_directory: Path, *, host: str, service: str, role: str) -> dict[str, Any] | None:

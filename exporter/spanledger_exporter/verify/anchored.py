@@ -20,17 +20,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
-from spanledger_exporter.anchors.anchor import (
-    Anchor,
-    AnchorConflictError,
-    AnchorError,
-    Archive,
-    ChainOpening,
-    checkpoint_name,
-    parse_opening,
-)
+from spanledger_exporter.anchors.anchor import Anchor, AnchorConflictError, AnchorError, Archive, checkpoint_name
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.errors import ProofError
+from spanledger_exporter.ledger.chain_registry import ChainOpening, parse_opening
 from spanledger_exporter.ledger.checkpoint import claimed_checkpoint
 from spanledger_exporter.ledger.note import MAX_NOTE_BYTES
 from spanledger_exporter.verify.chains import ChainFacts
@@ -94,12 +87,11 @@ def read_anchor_directory(directory: Path, *, target: str = "anchors") -> Anchor
         openings.append(opening)
     return AnchoredState(
         notes,
-        {opening.chain: opening.row_hash for opening in openings},
+        {opening.chain: opening for opening in openings},
         {} if unreachable else {target: frozenset(held)},  # an empty answer would say that its checkpoints are gone
         broken,
         unreachable=unreachable,
         has_registry=(directory / "chains").is_dir(),
-        opened_ns={opening.chain: opening.time_ns for opening in openings},
     )
 
 
@@ -123,10 +115,9 @@ def _read_archive(anchor: Archive) -> AnchoredState:
     good = {chain: opening for chain, opening in openings.items() if opening is not None and opening.chain == chain}
     return AnchoredState(
         {} if newest is None else {f"in {name}": newest},
-        {chain: opening.row_hash for chain, opening in good.items()},
+        good,
         broken=[f"{name}: registry entry {chain.hex()}" for chain in openings if chain not in good],
         has_registry=True,
-        opened_ns={chain: opening.time_ns for chain, opening in good.items()},
     )
 
 
@@ -135,7 +126,7 @@ def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
     others = [
         f"two registries name another row 0 of chain {chain.hex()}"
         for chain in sorted(both)
-        if (first.chains[chain], first.opened_ns.get(chain)) != (second.chains[chain], second.opened_ns.get(chain))
+        if first.chains[chain] != second.chains[chain]
     ]
     return AnchoredState(
         {**first.notes, **second.notes},
@@ -145,7 +136,6 @@ def _merged(first: AnchoredState, second: AnchoredState) -> AnchoredState:
         [*first.conflicts, *second.conflicts, *others],
         [*first.unreachable, *second.unreachable],
         has_registry=first.has_registry or second.has_registry,
-        opened_ns={**first.opened_ns, **second.opened_ns},
         named=first.named,
     )
 
@@ -245,10 +235,10 @@ def review_registry(
             findings.tampered(
                 "completeness", "the chain is registered, and is neither stored nor in the spool", chain=chain
             )
-        first = facts.first_hash if facts is not None else in_spool.get(chain, registered)
-        if first and first != registered:
+        first = facts.first_hash if facts is not None else in_spool.get(chain, registered.row_hash)
+        if first and first != registered.row_hash:
             findings.tampered("integrity", "row 0 is not the one that was registered", chain=chain, seq=0)
-        elif facts and facts.first_hash and state.opened_ns.get(chain, facts.first_time) != facts.first_time:
+        elif facts and facts.first_hash and facts.first_time != registered.time_ns:
             findings.tampered("time", "row 0 has another time than the one that was registered", chain=chain, seq=0)
     if not state.has_registry:
         if must_be_registered and any(state.held.values()):

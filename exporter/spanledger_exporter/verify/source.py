@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from spanledger_exporter.ledger.chain_registry import ChainOpening
+
 RowTuple = tuple[bytes, int, bytes, int, bytes, bytes, bytes, str]
 """chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant."""
 
@@ -106,20 +108,18 @@ class ContentRow:
 class AnchoredState:
     """What anchors hold, read from the anchors themselves and not from the store.
 
-    `notes` are the checkpoints' signed notes by place; `chains` maps a chain id to the `row_hash` of its row 0, and
-    `opened_ns` to its time, as far as the registry says.
+    `notes` are the checkpoints' signed notes by place; `chains` is the chain registry by chain id.
     `held` has the sizes that each directory holds, by what receipts call it; `broken` is what does not parse,
     `conflicts` what an anchor says of somebody's hands on it, `unreachable` who could not be asked.
     """
 
     notes: Mapping[str, str] = field(default_factory=dict[str, str])
-    chains: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    chains: Mapping[bytes, ChainOpening] = field(default_factory=dict[bytes, ChainOpening])
     held: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
     broken: Sequence[str] = ()
     conflicts: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     has_registry: bool = False
-    opened_ns: Mapping[bytes, int] = field(default_factory=dict[bytes, int])
     named: frozenset[tuple[str, str]] | None = None
     """Kind and target of every configured anchor, whether it can be read back or not; None when nobody said."""
 

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from moto_server import running_moto
-from spanledger_exporter.anchors.anchor import AnchorConflictError, AnchorError, Archive, ChainOpening, Submission
+from spanledger_exporter.anchors.anchor import AnchorConflictError, AnchorError, Archive, Submission
 from spanledger_exporter.anchors.s3 import S3Anchor, open_s3
 from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.ledger.chain_registry import ChainOpening
 
 OPENING = ChainOpening(bytes(range(16)), b"\xaa" * 32, 1_795_000_000_000_000_000)
 
