@@ -12,7 +12,10 @@ Rules
   opentelemetry-instrumentation-threading carry them over.
 - Those named in `spanledger_semconv.context.PROPAGATED` also travel to other services as baggage, in the headers of
   every instrumented request, to third parties too. `propagate=False` keeps them in the process.
-- Inner blocks win over outer ones. Nothing here needs the exporter, or makes a span.
+- Inner blocks win over outer ones, as a whole: `policy("b")` inside `policy("a", version="7")` has no version. Only a
+  block that names the same thing again keeps what the outer one said of it.
+- What the inner block keeps in the process must not travel as the outer block's value either: that would be a lie.
+- Nothing here needs the exporter, or makes a span.
 """
 
 from __future__ import annotations
@@ -28,17 +31,28 @@ from opentelemetry.context import Context, attach, detach, get_current
 
 from spanledger.decorated import decorated, refuse_bare
 from spanledger_semconv import attributes as keys
-from spanledger_semconv.context import BUSINESS_CONTEXT_KEY, MAX_BAGGAGE_CHARACTERS, PROPAGATED
+from spanledger_semconv.context import (
+    BUSINESS_CONTEXT_KEY,
+    MAX_BAGGAGE_CHARACTERS,
+    PROPAGATED,
+    read_business_context,
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class BusinessContext:
-    """A block in which some values hold: a context manager (usable once at a time) and a decorator (any number)."""
+    """A block in which some values hold: a context manager (usable once at a time) and a decorator (any number).
+
+    The first of `values` names the thing; None says nothing of it.
+    """
 
     def __init__(self, values: Mapping[str, Any], *, propagate: bool = True) -> None:
-        refuse_bare(next(iter(values.values()), None))
+        self._naming: str = next(iter(values), "")
+        self._name: Any = values.get(self._naming)
+        refuse_bare(self._name)
         self._values = {key: value for key, value in values.items() if value is not None}
+        self._unsaid = tuple(key for key, value in values.items() if value is None)
         self._propagate = propagate
         self._token: Token[Context] | None = None
 
@@ -70,13 +84,28 @@ class BusinessContext:
 
     def _extended(self, context: Context) -> Context:
         local: Mapping[str, Any] = context.get(BUSINESS_CONTEXT_KEY) or {}  # type: ignore[assignment]
-        extended = Context({**context, BUSINESS_CONTEXT_KEY: {**local, **self._values}})
-        if not self._propagate:
-            return extended
+        forgotten = self._forgotten(context)
+        kept = {key: value for key, value in local.items() if key not in forgotten} if forgotten else local
+        extended = Context({**context, BUSINESS_CONTEXT_KEY: {**kept, **self._values}})
+        for key in forgotten:
+            extended = _without_baggage(key, extended)
         for key, value in self._values.items():
-            if key in PROPAGATED and len(str(value)) <= MAX_BAGGAGE_CHARACTERS:
+            if self._propagate and key in PROPAGATED and len(str(value)) <= MAX_BAGGAGE_CHARACTERS:
                 extended = baggage.set_baggage(key, str(value), extended)
+            else:
+                extended = _without_baggage(key, extended)
         return extended
+
+    def _forgotten(self, context: Context) -> tuple[str, ...]:
+        """Return what the outer block said of another thing, and this one does not say."""
+        if not self._unsaid:
+            return ()
+        outer = read_business_context(context, baggage.get_all(context)).get(self._naming)
+        return () if outer == self._name else self._unsaid
+
+
+def _without_baggage(key: str, context: Context) -> Context:
+    return context if baggage.get_baggage(key, context) is None else baggage.remove_baggage(key, context)
 
 
 class _Frame:

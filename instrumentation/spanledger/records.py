@@ -24,6 +24,7 @@ from typing import Any, Self, TypeVar
 
 from opentelemetry.trace import SpanKind, get_current_span
 
+from spanledger.business_context import actor
 from spanledger.decorated import decorated, refuse_bare
 from spanledger.event_span import EventSpan, json_value
 from spanledger.steps import arguments_of
@@ -128,7 +129,11 @@ def review(
         reasoning=reasoning,
         seconds_spent=seconds_spent,
     )
-    return _record(f"review {action}", made.attributes(), inputs=made.input_messages(), outputs=made.output_messages())
+    # The reviewer acts here: role and run of an agent around the review are not theirs.
+    with actor(reviewer, type="user", role=role, propagate=False).entered():
+        return _record(
+            f"review {action}", made.attributes(), inputs=made.input_messages(), outputs=made.output_messages()
+        )
 
 
 def _record(

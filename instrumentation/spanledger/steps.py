@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from spanledger.business_context import BusinessContext
+from spanledger.business_context import actor as acting
 from spanledger.decorated import decorated, refuse_bare
 from spanledger.event_span import EventSpan, json_value
 from spanledger.invocation.deferred import Deferred
@@ -196,7 +197,7 @@ def agent(
         keys.GEN_AI_AGENT_VERSION: version,
         keys.GEN_AI_AGENT_DESCRIPTION: description,
     }
-    inside = BusinessContext({keys.SPANLEDGER_ACTOR_TYPE: "agent", keys.SPANLEDGER_ACTOR_ID: id or name})
+    inside = acting(id or name, type="agent")
     return _conversation(f"invoke_agent {name}", "invoke_agent", attributes, given=input, inside=inside)
 
 

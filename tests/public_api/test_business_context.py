@@ -13,7 +13,7 @@ import pytest
 from opentelemetry import baggage, propagate
 from opentelemetry.context import attach, detach, get_current
 
-from spanledger import actor, case, context, dataset, policy, prompt, retrieval_index, session, trigger
+from spanledger import BusinessContext, actor, case, context, dataset, policy, prompt, retrieval_index, session, trigger
 from spanledger_semconv.context import read_business_context
 
 
@@ -225,3 +225,54 @@ def test_a_case_that_must_not_leave_the_process_does_not() -> None:
         propagate.inject(headers)
         assert case_now() == "C-1"
     assert "C-1" not in str(headers)
+
+
+# Blocks inside blocks: what was said of one thing is not said of another.
+
+
+def test_another_policy_does_not_inherit_the_version_of_the_outer_one() -> None:
+    """A version that nobody stated must not stand in the row of the inner policy."""
+    with policy("outer", version="7"):
+        with policy("inner"):
+            assert now() == {"spanledger.policy.name": "inner"}
+        assert now()["spanledger.policy.version"] == "7"
+
+
+def test_another_actor_has_no_role_type_or_run_of_the_outer_one() -> None:
+    """A person who acts inside an agent's run is no agent."""
+    with actor("bot", type="agent", role="first line", run_id="r1"), actor("m.keller"):
+        assert now() == {"spanledger.actor.id": "m.keller"}
+
+
+def test_another_session_serves_nobody_that_the_outer_one_named() -> None:
+    """The user of one session is not the user of the next."""
+    with session("s-1", user="u-1"), session("s-2"):
+        assert now() == {"spanledger.session.id": "s-2"}
+
+
+def test_the_same_thing_named_again_keeps_what_was_said_of_it() -> None:
+    """An inner function may name its policy without knowing the version that its caller stated."""
+    with policy("aml", version="7"), policy("aml"):
+        assert now()["spanledger.policy.version"] == "7"
+
+
+def test_nothing_of_a_remote_caller_is_mixed_into_what_is_said_here() -> None:
+    """The role came in with a request's baggage and belongs to the actor over there."""
+    headers: dict[str, str] = {}
+    with actor("bot", type="agent", role="first line"):
+        propagate.inject(headers)
+    token = attach(propagate.extract(headers))
+    try:
+        with actor("teller"):
+            assert now() == {"spanledger.actor.id": "teller"}
+    finally:
+        detach(token)
+
+
+@pytest.mark.parametrize("inner", [case("secret", propagate=False), case("x" * 513)])
+def test_the_outer_case_does_not_travel_from_inside_another_case(inner: BusinessContext) -> None:
+    """The inner one stays in the process, or is too long; the other service must not be told the wrong one."""
+    headers: dict[str, str] = {}
+    with case("outer"), actor("bot"), inner:
+        propagate.inject(headers)
+    assert headers["baggage"] == "spanledger.actor.id=bot"

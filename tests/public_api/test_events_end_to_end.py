@@ -117,6 +117,13 @@ def test_the_answer_of_a_review_is_the_rows_outcome(ledger: Any, answer: str, ou
     assert only(ledger.envelopes())["outcome"] == outcome
 
 
+def test_a_reviewer_has_no_role_or_run_of_the_agent_that_asked(ledger: Any) -> None:
+    """The review happens inside the agent's block, but a person did it."""
+    with actor("bot", type="agent", role="first line", run_id="r1"):
+        review(reviewer="m", action="approve", draft="Close it.")
+    assert only(ledger.envelopes())["actor"] == {"type": "user", "id": "m"}
+
+
 def test_a_review_left_without_an_answer_is_not_recorded(ledger: Any) -> None:
     """Looking is an access, not a review."""
     with reviewing(reviewer="m", draft="Close it."):

@@ -66,13 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("expected EVENT and one of approve, edit, reject, escalate; or --queue")
     with opened(arguments, "review", {"event_id": arguments.event}) as (settings, store):
         unshipped = spooled(settings, tenant=arguments.tenant)
-        subject = subject_of(store, arguments.event, tenant=arguments.tenant, unshipped=unshipped)
+        subject, *seen = (
+            subject_of(store, event_id, tenant=arguments.tenant, unshipped=unshipped)
+            for event_id in (arguments.event, *arguments.seen)
+        )
         review = make_review(
             reviewer=login_name() if arguments.reviewer is None else arguments.reviewer,
             action=arguments.action,
             role=arguments.role,
             author=arguments.author,
-            seen_event_ids=tuple(arguments.seen),
+            seen_event_ids=tuple(event.event_id for event in seen),
             draft=_read(arguments.draft),
             final=_read(arguments.final),
             reasoning=arguments.reasoning,

@@ -58,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def look_up(store: Store, event: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
-    """Return the rows that an event id, or a place `CHAIN:SEQ`, names."""
+    """Return the rows that an event id, or a place `CHAIN:SEQ`, names.
+
+    Blanks around it are not part of it: lines of a CSV file, from which shells take ids, end with a carriage return.
+    """
+    event = event.strip()
     if not event:
         raise UsageError("expected an event id, got an empty one")
     found = find_event(store, event, tenant=tenant, unshipped=unshipped)

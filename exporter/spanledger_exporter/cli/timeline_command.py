@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,8 @@ EPILOG = """examples:
 JSON holds the envelopes in causal order, each with chain, seq, row_hash and state; an intent is folded into its
 completion, and one without a completion has the outcome "incomplete"."""
 
+_TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
@@ -49,6 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = output_options(arguments)
     if not (arguments.case or arguments.trace):
         raise UsageError("expected a case or a trace, got an empty one")
+    if arguments.trace and not _TRACE_ID.fullmatch(arguments.trace):
+        raise UsageError(
+            f"expected a trace id of 32 hex digits, got {arguments.trace!r}: `spanledger search --json` shows trace_id"
+        )
     with opened(arguments, "timeline", {"case_id": arguments.case, "trace_id": arguments.trace}) as (settings, store):
         tenant, unshipped = arguments.tenant, spooled(settings, tenant=arguments.tenant)
         if arguments.case is not None:

@@ -12,13 +12,14 @@ Rules
 - `?reason=…` says why somebody looks; it stands in the access row.
 - A list is a page of 200; a `Link: <…>; rel="next"` header says that there is more, and where. Its
   `as_of` leaves out of a search what was stored since the first page: nothing comes twice, nothing is passed over.
-- A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then.
+- A body that makes no sense is 400 with a sentence, an unknown event 404; nothing is recorded then. An unknown
+  member is refused too: left out in silence, a misspelled `reasoning` would be missing from the record for good.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import orjson
@@ -80,7 +81,7 @@ class Api:
     async def reviews(self, request: Request) -> Response:
         """Record a review."""
         body, person = await _body(request), person_of(request)
-        facts = _facts(body, _REVIEW_FIELDS, required=("action",))
+        facts = _facts(body, _REVIEW_FIELDS, required=("action",), besides={"event_id", "reviewer"})
         reviewer = person.name
         if self.console.options.is_open and isinstance(body.get("reviewer"), str):
             reviewer = body["reviewer"]
@@ -88,6 +89,8 @@ class Api:
         def record() -> dict[str, Any]:
             unshipped = self.ledger.unshipped(person)
             subject = self._subject(request, body, "review", unshipped)
+            for seen in facts.get("seen_event_ids", ()):
+                self._event(request, seen, unshipped)
             review = make_review(reviewer=reviewer, **facts)
             contents = load_contents(self.ledger.store, [subject], tenant=person.tenant, unshipped=unshipped)
             review = complete_review(review, subject, contents)
@@ -98,7 +101,7 @@ class Api:
     async def decisions(self, request: Request) -> Response:
         """Record a decision."""
         body, person = await _body(request), person_of(request)
-        decision = Decision(**_facts(body, _DECISION_FIELDS, required=("name", "result")))
+        decision = Decision(**_facts(body, _DECISION_FIELDS, required=("name", "result"), besides={"event_id"}))
 
         def record() -> dict[str, Any]:
             unshipped = self.ledger.unshipped(person)
@@ -158,9 +161,11 @@ class Api:
         wanted = body.get("event_id")
         if not isinstance(wanted, str) or not wanted:
             raise UsageError("expected event_id, the id of the event that this is about")
-        person = person_of(request)
-        self.ledger.saw(person, action, {"event_id": wanted}, reason=why(request))
-        found = find_event(self.ledger.store, wanted, tenant=person.tenant, unshipped=unshipped)
+        self.ledger.saw(person_of(request), action, {"event_id": wanted}, reason=why(request))
+        return self._event(request, wanted, unshipped)
+
+    def _event(self, request: Request, wanted: str, unshipped: Unshipped) -> Event:
+        found = find_event(self.ledger.store, wanted, tenant=person_of(request).tenant, unshipped=unshipped)
         if len(found) != 1:
             raise NotFoundError(f"expected one event with the id {wanted}, got {len(found)}")
         return found[0]
@@ -197,7 +202,11 @@ async def _body(request: Request) -> dict[str, Any]:
     return value
 
 
-def _facts(body: Mapping[str, Any], fields: Mapping[str, Any], *, required: tuple[str, ...]) -> dict[str, Any]:
+def _facts(
+    body: Mapping[str, Any], fields: Mapping[str, Any], *, required: tuple[str, ...], besides: Collection[str]
+) -> dict[str, Any]:
+    if unknown := sorted(body.keys() - fields.keys() - set(besides)):
+        raise UsageError(f"expected members out of {', '.join(sorted({*fields, *besides}))}, got {', '.join(unknown)}")
     for name in required:
         if not body.get(name):
             raise UsageError(f"expected {name} in the body")

@@ -35,6 +35,25 @@ def test_an_edit_records_draft_final_and_difference_about_its_subject(run: Run, 
     assert (row["reasoning"], row["seconds_spent"], row["reviewer_role"]) == ("too vague", 12.5, "lead")
 
 
+def test_what_a_reviewer_has_seen_is_in_the_ledger(run: Run) -> None:
+    """An event that is not there is refused, and its place stands for an event's id."""
+    subject = final_call(run, "CASE-1")
+    refused = run("review", subject["event_id"], "approve", "--seen", "no:such")
+    assert (refused.status, "got 0" in refused.err) == (EXIT_USAGE, True)
+    place = f"{subject['chain']}:{subject['seq']}"
+    recorded = run("review", subject["event_id"], "approve", "--seen", place, "--json").json()[0]
+    (shown,) = run("show", recorded["event_id"], "--json").json()
+    assert shown["review"]["seen"]["event_ids"] == [subject["event_id"]]
+
+
+def test_an_id_that_a_shell_took_from_a_csv_file_is_found(run: Run) -> None:
+    """Its lines end with a carriage return, which is not seen in a terminal."""
+    subject = final_call(run, "CASE-1")["event_id"]
+    (shown,) = run("show", f"{subject}\r", "--json").json()
+    assert shown["event_id"] == subject
+    assert run("review", f"{subject}\r", "approve", "--json").json()[0]["parent_event_id"] == subject
+
+
 def test_an_approval_by_the_author_is_recorded_and_marked(run: Run) -> None:
     """Four eyes were not at work: the row says so, and so does the command."""
     subject = final_call(run, "CASE-3")

@@ -142,6 +142,12 @@ def test_show_prints_one_event_with_its_content_and_place(run: Run) -> None:
     assert by_place[0]["input"][0]["text"] == "svc-backup failed logins"
 
 
+def test_a_trace_id_that_is_none_is_refused(run: Run) -> None:
+    """An event's id is easily taken for one; to find nothing would read as if nothing had been recorded."""
+    ran = run("timeline", "--trace", f"{'a' * 32}:{'b' * 16}")
+    assert (ran.status, "32 hex digits" in ran.err) == (EXIT_USAGE, True)
+
+
 def test_show_ends_with_one_when_there_is_no_such_event(run: Run) -> None:
     """And says how to find one."""
     ran = run("show", "ffff:ffff")

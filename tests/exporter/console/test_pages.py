@@ -206,7 +206,7 @@ def test_a_review_tool_in_any_language_records_over_http(console: Served) -> Non
 
 
 def test_a_body_that_makes_no_sense_is_answered_with_a_sentence(console: Served) -> None:
-    """Wrong type, wrong JSON, missing field, wrong field, unknown event."""
+    """Wrong type, wrong JSON, missing field, wrong field, unknown field, unknown event."""
     event = event_of(console, "CASE-3", "model_call")
     for body, status in (
         (b"{", 400),
@@ -215,10 +215,14 @@ def test_a_body_that_makes_no_sense_is_answered_with_a_sentence(console: Served)
         (json.dumps({"event_id": event["event_id"], "action": "edit"}).encode(), 400),
         (json.dumps({"event_id": event["event_id"], "action": "approve", "seconds_spent": "long"}).encode(), 400),
         (json.dumps({"event_id": "no:such", "action": "approve"}).encode(), 404),
+        (json.dumps({"event_id": event["event_id"], "action": "approve", "seen_event_ids": ["no:such"]}).encode(), 404),
+        (json.dumps({"event_id": event["event_id"], "action": "approve", "reasonning": "misspelled"}).encode(), 400),
     ):
         answer = console.ask("/api/reviews", data=body, **JSON)
         assert (answer.status, "expected" in json.loads(answer.body)["error"]) == (status, True)
     assert console.ask("/api/reviews", data=b"action=approve", **FORM).status == 400
+    decision = json.dumps({"name": "close", "result": "closed", "rational": "misspelled"}).encode()
+    assert console.ask("/api/decisions", data=decision, **JSON).status == 400
 
 
 def test_the_rows_of_a_case_can_be_downloaded(console: Served) -> None:

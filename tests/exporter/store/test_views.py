@@ -118,6 +118,18 @@ def test_an_unknown_price_is_null_and_never_zero(store: Store) -> None:
     ]
 
 
+def test_a_confidence_that_is_no_number_is_null_and_never_zero(store: Store) -> None:
+    """A word is no low confidence: the list of unsure decisions must not begin with it."""
+    ledger = Ledger(tenant="words")
+    chain = ledger.open_chain()
+    for stated in ("high", "0", "1e-1"):
+        body = {"name": stated, "confidence": stated}
+        chain.append({"event_type": "decision", "decision": body, "confidence": stated})
+    ledger.write(store)
+    found = store.query("SELECT decision, confidence FROM decisions WHERE tenant = 'words' ORDER BY seq")
+    assert found == [("high", None), ("0", 0.0), ("1e-1", 0.1)]
+
+
 def test_a_count_that_nobody_reported_is_null(store: Store) -> None:
     """The story reports cache reads and no cache writes."""
     found = store.query("SELECT DISTINCT cache_read_tokens, cache_write_tokens FROM costs WHERE case_id = 'CASE-1'")

@@ -48,7 +48,7 @@ SELECT
     if(cost_known, r.cost_usd, NULL) AS cost_usd, -- Nullable(Decimal(18, 9)): cost in US dollars; NULL when the price is unknown, never 0 by default
     nullIf(r.latency_ms, 0) AS latency_ms, -- Nullable(Float64): duration in milliseconds; NULL where nothing was measured
     nullIf(r.ttft_ms, 0) AS ttft_ms, -- Nullable(Float64): milliseconds to the first chunk of a stream; NULL where nothing was measured
-    if(r.confidence != 0 OR JSONHas(env, 'confidence'), r.confidence, NULL) AS confidence, -- Nullable(Float64): confidence from 0 to 1, where the application said it
+    if(r.confidence != 0 OR toFloat64OrNull(trim(BOTH '"' FROM JSONExtractRaw(env, 'confidence'))) IS NOT NULL, r.confidence, NULL) AS confidence, -- Nullable(Float64): confidence from 0 to 1, where the application said it
     decision_is_default, -- UInt8: 1 for a decision that took the default branch
     if(r.decision_confidence_known, r.decision_confidence, NULL) AS decision_confidence, -- Nullable(Float64): how sure a decision was, from 0 to 1; NULL when nobody said
     reviewer_id, -- String: who reviewed, where the review names somebody
