@@ -18,7 +18,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import NoReturn
 
@@ -78,11 +77,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _door().print_help()
         return 0
     if arguments[0] in {"-V", "--version"}:
+        from importlib.metadata import version  # noqa: PLC0415 - it imports the email package
+
         print(f"spanledger {version('spanledger')}")  # noqa: T201
         return 0
     name = arguments[0]
     if name not in available_commands():
         _door().error(_unknown(name))
+    try:
+        return _run_command(name, arguments[1:])
+    except KeyboardInterrupt:  # while the command is still being imported
+        return 130
+
+
+def _run_command(name: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(_module(name))
     parser = CommandParser(
         prog=f"spanledger {name}",
@@ -91,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    return _run(module.run, parser.parse_args(arguments[1:]))
+    return _run(module.run, parser.parse_args(arguments))
 
 
 def _prepare_streams() -> None:

@@ -85,35 +85,45 @@ def print_text(text: str, options: OutputOptions) -> None:
         sys.stdout.flush()
 
 
+_NOT_RUN = (126, 127)  # what a shell says of a command that it cannot run: a small container has no `less`
+
+
 def _page(text: str) -> bool:
     """Show `text` in the pager; False when there is none."""
     command = os.environ.get("PAGER") or "less"
     try:
         environment = {"LESS": "FRX", **os.environ}
-        subprocess.run(command, shell=True, input=text.encode(), env=environment, check=False)  # noqa: S602 - the user's own PAGER
+        shown = subprocess.run(command, shell=True, input=text.encode(), env=environment, check=False)  # noqa: S602 - the user's own PAGER
     except OSError:
         return False
-    return True
+    return shown.returncode not in _NOT_RUN
 
 
 @contextmanager
 def output_file(options: OutputOptions) -> Generator[BinaryIO]:
-    """Open the output for bytes. A file appears under its name only when it is whole."""
+    """Open the output for bytes. A file appears under its name only when it is whole.
+
+    A link leads to its file, and what is no file (a device, a pipe) is written into: it must not be replaced by one.
+    """
     if options.path is None:
         if options.format == "parquet" and sys.stdout.isatty():
             raise UsageError("expected -o FILE for Parquet, got a terminal: add -o FILE, or pipe the output")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    unfinished = options.path.with_name(f".{options.path.name}.{os.getpid()}.part")
+    is_replaced = options.path.is_file() or not options.path.exists()
+    path = options.path.resolve() if is_replaced else options.path
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part") if is_replaced else path
     try:
         with unfinished.open("wb") as stream:
             yield stream
-        unfinished.replace(options.path)
+        if is_replaced:
+            unfinished.replace(path)
     except OSError as error:
         raise UsageError(f"expected to write {options.path}, got: {error.strerror or error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if is_replaced:
+            unfinished.unlink(missing_ok=True)
 
 
 def format_table(records: Sequence[Record], columns: Sequence[str], *, utc: bool = False) -> str:

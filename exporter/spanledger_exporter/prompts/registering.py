@@ -16,7 +16,7 @@ from spanledger_exporter.recorder import Recorder, RowId
 
 
 def register_prompts(recorder: Recorder, found: Sequence[Prompt], *, registry: Path, person: str) -> list[Prompt]:
-    """Register those of `found` that are new, and return them.
+    """Register those of `found` that are new or have another owner or labels, and return them.
 
     Raises PromptConflictError, before anything is written, when a name and version would get a second text.
     """
@@ -25,7 +25,7 @@ def register_prompts(recorder: Recorder, found: Sequence[Prompt], *, registry: P
     for prompt in fresh:
         record_prompt(recorder, prompt, person=person)
     if fresh:
-        save_prompts(registry, [*registered, *fresh])
+        save_prompts(registry, list({(one.name, one.version): one for one in [*registered, *fresh]}.values()))
     return fresh
 
 

@@ -1,7 +1,8 @@
 """The prompt registry: `$SPANLEDGER_DIR/prompts.json`, and which registered prompt a request was made from.
 
 Rules
-- One name and version has one text for ever: registering another text under it is refused.
+- One name and version has one text for ever: registering another text under it is refused. Its owner and labels may
+  change: that is an `artifact` row of its own, and the newest stands in the file.
 - The file is replaced as a whole (write, fsync, rename); a reader sees the old one or the new one.
 - A request is matched by what it says: its system instructions, its system and developer messages, then its first user
   message. The template with the most fixed text wins, then the newest version. A name that the application said itself
@@ -62,14 +63,15 @@ def save_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
 
 
 def new_prompts(registered: Sequence[Prompt], found: Sequence[Prompt]) -> list[Prompt]:
-    """Return those of `found` that are not registered yet.
+    """Return those of `found` that are not registered yet, or whose owner or labels changed.
 
     Raises PromptConflictError when a name and version would get a second text.
     """
     if clashing := conflicts(registered, found):
         raise PromptConflictError("\n".join(map(format_conflict, clashing)))
+    known = {(prompt.name, prompt.version): (prompt.owner, prompt.other) for prompt in registered}
     fresh = {(prompt.name, prompt.version): prompt for prompt in found}
-    return [prompt for key, prompt in fresh.items() if key not in {(known.name, known.version) for known in registered}]
+    return [prompt for key, prompt in fresh.items() if known.get(key) != (prompt.owner, prompt.other)]
 
 
 def conflicts(registered: Sequence[Prompt], found: Sequence[Prompt]) -> list[Prompt]:

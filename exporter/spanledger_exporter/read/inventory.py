@@ -92,14 +92,16 @@ def read_inventory(path: Path) -> list[ModelEntry]:
     """Read an inventory file. Raises ConfigurationError with what to do."""
     try:
         document = _parsed(path)
-        entries = document["models"]
-        return [_entry(entry) for entry in entries]
-    except ConfigurationError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"expected to read {path}, got: {error.strerror}") from error
+    except ValueError as error:
         raise ConfigurationError(
-            f"expected a list `models` of entries with a `model` each in {path}, got {type(error).__name__}: {error}"
+            f"expected a list `models` in {path}, got a file that cannot be read: {error}"
         ) from error
+    entries = document.get("models") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise ConfigurationError(f"expected a list `models` in {path}, got none: see `spanledger models --help`")
+    return [_entry(entry, f"{path}, entry {number}") for number, entry in enumerate(entries, 1)]
 
 
 def _parsed(path: Path) -> Any:
@@ -120,7 +122,9 @@ def _parsed(path: Path) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _entry(entry: Mapping[str, Any]) -> ModelEntry:
+def _entry(entry: Any, where: str) -> ModelEntry:
+    if not isinstance(entry, dict) or not entry.get("model"):
+        raise ConfigurationError(f"expected `model: NAME` in {where}, got {entry!r:.80}")
     facts = {str(key): str(value) for key, value in entry.items() if key not in ("model", "provider")}
     return ModelEntry(str(entry["model"]), str(entry.get("provider") or ""), facts)
 

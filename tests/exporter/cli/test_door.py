@@ -20,7 +20,7 @@ from spanledger_exporter.cli import (
     main,
     verify_command,
 )
-from spanledger_exporter.cli.output import format_table
+from spanledger_exporter.cli.output import OutputOptions, format_table, output_file, print_text
 
 
 def outcome(*arguments: str) -> int:
@@ -172,6 +172,46 @@ def test_the_heading_of_a_table_is_cut_like_its_lines(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TERM", "xterm")
     lines = format_table([{"first": "x" * 15, "second": "y" * 15}], ("first", "second")).splitlines()
     assert lines == ["\x1b[1mfirst            se…\x1b[0m", "xxxxxxxxxxxxxxx  yy…"]
+
+
+@pytest.mark.parametrize(("pager", "left"), [("no-such-pager", 200), ("true", 0)])
+def test_a_text_for_which_there_is_no_pager_is_printed(monkeypatch: pytest.MonkeyPatch, pager: str, left: int) -> None:
+    """A small container has no `less`: the timeline must not be lost with it."""
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("PAGER", pager)
+    print_text("line\n" * 200, OutputOptions("table"))
+    assert terminal.getvalue().count("line") == left
+
+
+def test_a_pipe_is_written_into_and_never_replaced(tmp_path: Path) -> None:
+    """Like `-o /dev/stdout`: a file in the place of a device breaks every program after us."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with output_file(OutputOptions("csv", pipe)) as out:
+        out.write(b"rows")
+    assert (os.read(reader, 10), pipe.is_fifo(), list(tmp_path.iterdir())) == (b"rows", True, [pipe])
+    os.close(reader)
+
+
+def test_a_link_stays_a_link_to_what_was_written(tmp_path: Path) -> None:
+    """Its file appears as a whole, like any other."""
+    (tmp_path / "there").mkdir()
+    (link := tmp_path / "link").symlink_to("there/rows.csv")
+    for rows in (b"first", b"second"):
+        with output_file(OutputOptions("csv", link)) as out:
+            out.write(rows)
+        assert (link.is_symlink(), (tmp_path / "there" / "rows.csv").read_bytes()) == (True, rows)
+
+
+def test_ctrl_c_while_a_command_is_imported_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first half second of a command."""
+
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupt)
+    assert outcome("timeline", "--case", "CASE-1") == 130
 
 
 class _Terminal(io.StringIO):

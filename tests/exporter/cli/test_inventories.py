@@ -84,13 +84,27 @@ def test_the_file_may_be_yaml_toml_or_json(tmp_path: Path, name: str, text: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("m.yaml", "models: 7"), ("m.yaml", "{["), ("m.json", "[]"), ("m.toml", "=")]
+    ("name", "text"), [("m.yaml", "models: 7"), ("m.yaml", "{["), ("m.json", "[]"), ("m.toml", "="), ("m.yaml", "\0")]
 )
 def test_a_wrong_file_is_one_clear_error(tmp_path: Path, name: str, text: str) -> None:
     """It names the file and what was expected."""
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="expected a list `models`"):
         read_inventory(tmp_path / name)
+
+
+@pytest.mark.parametrize("entry", ["owner: me", "gpt-5", "{model: }"])
+def test_an_entry_without_a_model_is_named(tmp_path: Path, entry: str) -> None:
+    """By its number, in words and not as an exception of Python's."""
+    (tmp_path / "m.yaml").write_text(f"models: [{{model: gpt-5}}, {entry}]", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"expected `model: NAME` in .*, entry 2"):
+        read_inventory(tmp_path / "m.yaml")
+
+
+def test_an_inventory_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """The file that was asked for."""
+    with pytest.raises(ConfigurationError, match=r"expected to read .*gone\.yaml, got: No such file"):
+        read_inventory(tmp_path / "gone.yaml")
 
 
 def test_no_file_is_no_inventory(tmp_path: Path) -> None:
@@ -118,6 +132,16 @@ def test_prompt_files_are_registered_once_each_as_an_artifact(run: Run, tmp_path
     assert "7.0.0: known" in run("prompts", "register", str(tmp_path)).err
     found = run("search", "--event-type", "artifact", "--json").json()
     assert sum("register prompt triage 7.0.0" in json.dumps(event) for event in found) == 1
+
+
+def test_the_list_names_the_owner_who_has_a_prompt_now(run: Run, tmp_path: Path) -> None:
+    """A second `artifact` row says when it was handed on."""
+    for owner in ("team-risk", "team-fraud"):
+        text = TRIAGE.format(version="7.5.0").replace("team-risk", owner)
+        (tmp_path / "triage.md").write_text(text, encoding="utf-8")
+        assert "7.5.0: registered" in run("prompts", "register", str(tmp_path)).err
+    listed = [line for line in run("prompts", "list", "--json").json() if line["prompt_version"] == "7.5.0"]
+    assert [line["owner"] for line in listed] == ["team-fraud"]
 
 
 def test_a_registered_prompt_is_listed_before_anything_used_it(run: Run, tmp_path: Path) -> None:

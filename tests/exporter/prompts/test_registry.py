@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ def test_a_version_keeps_its_text_for_ever() -> None:
     with pytest.raises(PromptConflictError):
         new_prompts([], [TRIAGE, changed])
     assert new_prompts([TRIAGE], [TRIAGE, NEWER]) == [NEWER]
+
+
+def test_a_prompt_may_be_handed_to_another_owner() -> None:
+    """Text and version stay; whoever is responsible now is registered, and not passed over as known."""
+    handed_on = replace(TRIAGE, owner="team-fraud")
+    assert new_prompts([TRIAGE], [handed_on]) == [handed_on]
+    assert new_prompts([handed_on], [handed_on]) == []
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,18 @@ def test_a_review_shows_draft_final_and_difference(store: Store) -> None:
     assert found == [("maria.keller", 1, "-Block the address.\n+Block the address for 24 hours.")]
 
 
+def test_what_is_true_or_false_reads_as_such(store: Store) -> None:
+    """A person who asks who approved the own draft is not shown a 1."""
+    found = store.query(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() AND type = 'Bool'"
+    )
+    assert {column[:2] for column in found} >= {
+        ("decisions", "is_default"),
+        ("integrity", "closed"),
+        ("reviews", "is_self_review"),
+    }
+
+
 def test_integrity_says_what_is_sealed_and_anchored(store: Store, ledger: Ledger) -> None:
     """Segments of the log cover a chain up to their last row; an anchor covers what the log held at its size."""
     chain = ledger.rows[0].chain_id.hex()

@@ -11,7 +11,7 @@ SELECT
     uniqExact(r.seq, r.row_hash) - uniqExact(r.seq) AS equivocations, -- UInt64: places with two histories: an alarm for ever
     fromUnixTimestamp64Nano(toInt64(min(r.time_ns)), 'UTC') AS first_time, -- DateTime64(9, 'UTC'): first row written
     fromUnixTimestamp64Nano(toInt64(max(r.time_ns)), 'UTC') AS last_time, -- DateTime64(9, 'UTC'): last row written
-    countIf(r.event_type = 'chain.close') > 0 AS closed, -- Bool: ended cleanly
+    CAST(countIf(r.event_type = 'chain.close') > 0, 'Bool') AS closed, -- Bool: ended cleanly
     sumIf(greatest(JSONExtractUInt(r.env, 'loss', 'count'), JSONExtractUInt(r.env, 'loss', 'events'), 1), r.event_type = 'loss') AS lost_events, -- UInt64: events reported as lost
     any(s.sealed) AS sealed_rows, -- UInt64: rows under a sealed segment
     any(s.anchored) AS anchored_rows, -- UInt64: rows under an anchored checkpoint

@@ -9,7 +9,7 @@ SELECT
     if(JSONExtractString(r.env, 'review', 'reviewer', 'role') != '', JSONExtractString(r.env, 'review', 'reviewer', 'role'), toString(r.actor_role)) AS reviewer_role, -- String: in which role
     JSONExtractString(r.env, 'review', 'author', 'id') AS author, -- String: who wrote the draft
     JSONExtractString(r.env, 'review', 'action') AS action, -- String: approve, edit, reject or escalate
-    JSONExtractBool(r.env, 'review', 'is_self_review') AS is_self_review, -- Bool: the author approved the own draft: four eyes were not at work
+    CAST(JSONExtractBool(r.env, 'review', 'is_self_review'), 'Bool') AS is_self_review, -- Bool: the author approved the own draft: four eyes were not at work
     if(JSONHas(r.env, 'review', 'seconds_spent'), toFloat64OrNull(trim(BOTH '"' FROM JSONExtractRaw(r.env, 'review', 'seconds_spent'))), NULL) AS seconds_spent, -- Nullable(Float64): time spent
     JSONExtractUInt(r.env, 'review', 'changes', 'inserted') AS characters_inserted, -- UInt64: characters put in between draft and final
     JSONExtractUInt(r.env, 'review', 'changes', 'deleted') AS characters_deleted, -- UInt64: characters taken out
