@@ -3,6 +3,8 @@
 Rules
 - An intent row (`…:begin`) is folded into its completion; one without a completion is an event with outcome
   `incomplete`. A row that was delivered twice is one row. Two rows with different hashes are two, whatever they claim.
+- Except what came over OTLP (`ingested`) for a span whose own process recorded its end (`captured`): it is named beside
+  the process's row, as one event (adr/0011).
 - Causal order: an event stands after the event that it ran inside of or is about, and else by its start. Clocks of
   several hosts may disagree; causes do not.
 """
@@ -32,6 +34,7 @@ class Event:
     time_ns: int
     state: str = "stored"
     intent: Event | None = field(default=None, repr=False)
+    received: tuple[Event, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_row(cls, chain: str, seq: int, row_hash: str, time_ns: int, env: str | bytes) -> Event:
@@ -135,26 +138,55 @@ class Event:
         return [reference for reference in found if len(reference) == 64]
 
     def as_record(self) -> dict[str, Any]:
-        """Return the envelope with `chain`, `seq`, `row_hash` and `state`, and the intent's row if there was one."""
+        """Return the envelope with `chain`, `seq`, `row_hash` and `state`, and where intent and received rows stand."""
         record = {**self.envelope, "event_id": self.event_id}
         if self.outcome:
             record["outcome"] = self.outcome
         record |= {"chain": self.chain, "seq": self.seq, "row_hash": self.row_hash, "state": self.state}
         if self.intent is not None:
-            record["intent"] = {"chain": self.intent.chain, "seq": self.intent.seq, "row_hash": self.intent.row_hash}
+            record["intent"] = self.intent.place
+        if self.received:
+            record["received"] = [event.place for event in self.received]
         return record
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Chain, number and hash of the row."""
+        return {"chain": self.chain, "seq": self.seq, "row_hash": self.row_hash}
+
+    @property
+    def is_received(self) -> bool:
+        """True for what came over OTLP."""
+        return self.text("capture", "tier") == "ingested"
 
 
 def fold(events: Iterable[Event]) -> list[Event]:
-    """Return one event per event: copies dropped, intents folded into their completions."""
+    """Return one event per event: copies dropped, intents and received rows folded into what the process recorded."""
     rows = {(event.chain, event.seq, event.row_hash): event for event in events}
     intents = {event.event_id: event for event in rows.values() if event.is_intent}
-    completed = {event.event_id for event in rows.values() if not event.is_intent}
+    ends = [event for event in rows.values() if not event.is_intent]
+    completed = {event.event_id for event in ends}
+    captured = {_owned_id(event) for event in ends if event.text("capture", "tier") == "captured"}
+    received: dict[tuple[str, str], list[Event]] = {}
+    for event in ends:
+        if event.is_received and _owned_id(event) in captured:
+            received.setdefault(_owned_id(event), []).append(event)
     return [
-        event if event.is_intent or event.event_id not in intents else replace(event, intent=intents[event.event_id])
+        _folded(event, intents.get(event.event_id), received.get(_owned_id(event), ()))
         for event in rows.values()
         if not (event.is_intent and event.event_id in completed)
+        and not (event.is_received and _owned_id(event) in received)
     ]
+
+
+def _owned_id(event: Event) -> tuple[str, str]:
+    return event.text("tenant"), event.event_id
+
+
+def _folded(event: Event, intent: Event | None, received: Sequence[Event]) -> Event:
+    if event.is_intent or (intent is None and not received):
+        return event
+    return replace(event, intent=intent, received=tuple(received))
 
 
 def in_causal_order(events: Sequence[Event]) -> list[Event]:

@@ -3,6 +3,7 @@
 Rules
 - A search finds completions and unfinished intents; a completed intent is not found a second time, and a row that was
   delivered twice takes one place.
+- So is what came over OTLP for a span whose own process recorded its end (`counted.py`).
 - Keys first (`places.py`), then the envelopes of as many as a page shows: one envelope among 8,000 rows of other chains
   costs as much as a hundred that stand together.
 """
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from spanledger_exporter.read.at_once import at_once
-from spanledger_exporter.read.criteria import Conditions, Criteria
+from spanledger_exporter.read.counted import counted_rows
+from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.envelopes import read_events_at
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.intents import completed_intents, not_completed, unfinished_fetch
@@ -32,7 +34,7 @@ def newest_stored_us(store: Store) -> int:
 
 def newest_events(store: Store, criteria: Criteria) -> list[Event]:
     """Return the rows at the places of the page that `criteria` ask for, with their states, in no order."""
-    rows = Rows(store, with_ids=criteria.offset > 0)
+    rows = Rows(store, with_ids=criteria.offset > 0, condition=counted_rows(store))
     fetch = _fetch(rows, criteria)
     wanted = criteria.offset + criteria.limit
     # Half of all rows may be completed intents; they have no outcome, and no reviewer.
@@ -50,7 +52,7 @@ def _fetch(rows: Rows, criteria: Criteria) -> Fetch:
     is_unfinished = criteria.outcome == "incomplete"
     if is_unfinished and not criteria.text:
         return unfinished_fetch(rows, criteria)
-    conditions = Conditions.of(criteria)
+    conditions = rows.that_meet(criteria)
     if is_unfinished:
         conditions = conditions.also(not_completed(rows))
     return text_fetch(rows, criteria, conditions) if criteria.text else rows.fetch(conditions)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from spanledger_exporter.read.at_once import at_once
-from spanledger_exporter.read.criteria import Conditions
+from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.store.connection import Store
 
 _KEYS: Final = (
@@ -76,11 +76,18 @@ class Rows:
 
     store: Store
     with_ids: bool = False
+    condition: str = ""
+    """What else is asked of every row that criteria find."""
 
     @property
     def table(self) -> str:
         """The qualified name of the table."""
         return f"{self.store.database}.rows"
+
+    def that_meet(self, criteria: Criteria) -> Conditions:
+        """Return the conditions for everything but the text."""
+        conditions = Conditions.of(criteria)
+        return conditions.also(self.condition) if self.condition else conditions
 
     def newest(self, *ways: Conditions, taken: int) -> list[Place]:
         """Return the newest `taken` places that meet one of some conditions: again for each one that they meet.

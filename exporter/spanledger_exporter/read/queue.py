@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from spanledger_exporter.read.counted import counted_rows
 from spanledger_exporter.read.envelopes import of_tenant
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
@@ -50,7 +51,7 @@ def waiting(store: Store, *, tenant: str = "", limit: int, offset: int = 0) -> l
 
 def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[_Moment]:
     """Return when candidates came up that no later review in their case has settled, oldest first."""
-    condition, parameters = of_tenant(tenant)
+    condition, parameters = _of_counted(store, tenant)
     rows = store.query(
         "SELECT toUnixTimestamp64Nano(open), tenant, case_id FROM ("
         "SELECT tenant, case_id, maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin("
@@ -66,7 +67,7 @@ def _described(store: Store, moments: Sequence[_Moment], *, tenant: str) -> list
     """Return what came up at these moments, without what a review names, in their order."""
     if not moments:
         return []
-    condition, parameters = of_tenant(tenant)
+    condition, parameters = _of_counted(store, tenant)
     names, rows = store.query_table(
         f"SELECT {_DESCRIBED}, toUnixTimestamp64Nano(time) AS time_ns "
         f"FROM {store.database}.rows WHERE {_CANDIDATE} AND toUnixTimestamp64Nano(time) IN {{times:Array(Int64)}} "
@@ -89,3 +90,9 @@ def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> set
         {"ids": event_ids, **parameters},
     )
     return {(of, event_id) for of, event_id in rows}
+
+
+def _of_counted(store: Store, tenant: str) -> tuple[str, dict[str, Any]]:
+    condition, parameters = of_tenant(tenant)
+    counted = counted_rows(store)
+    return (f"AND {counted} {condition}" if counted else condition), parameters

@@ -27,6 +27,23 @@ ATTRIBUTES: dict[str, str | int] = {
 }
 
 
+RECORDS_AND_SENDS = """
+import sys
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from spanledger_exporter.otel.install import install
+
+provider = TracerProvider()
+install(provider)
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=sys.argv[1])))
+attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 7}
+with provider.get_tracer("application").start_as_current_span("chat m", attributes=attributes):
+    pass
+provider.shutdown()
+"""
+
+
 class Collector:
     """A running collector and where it listens."""
 
@@ -45,9 +62,9 @@ class Collector:
                 return
         raise AssertionError(f"the collector did not start: {self.said}")
 
-    def stop(self) -> int:
-        """Send SIGTERM and return the exit status."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal and return the exit status."""
+        self.process.send_signal(by)
         _, rest = self.process.communicate(timeout=30)
         self.said += rest
         return self.process.returncode
@@ -106,6 +123,21 @@ def test_spans_of_two_services_become_ingested_rows_with_their_own_service(colle
     ]
     raw = collector.sql("SELECT env FROM spanledger.rows WHERE event_type = 'raw'")
     assert "expected an id in hex" in json.loads(raw[0]["env"])["raw"]["reason"]
+
+
+def test_a_span_that_is_recorded_and_sent_to_our_collector_is_two_rows_and_one_event(collector: Collector) -> None:
+    """As with `otlp,spanledger`, where the tracing backend's address leads here; Ctrl-C ends the collector in order."""
+    program = [sys.executable, "-c", RECORDS_AND_SENDS, f"http://{collector.http}/v1/traces"]
+    subprocess.run(program, env=collector.environment, cwd=collector.directory, check=True)
+    assert collector.stop(signal.SIGINT) == 0, collector.said
+    assert "Traceback" not in collector.said
+
+    ends = "event_type = 'model_call' AND NOT endsWith(event_id, ':begin')"
+    tiers = collector.sql(f"SELECT capture_tier, event_id FROM spanledger.rows WHERE {ends} ORDER BY capture_tier")
+    assert [row["capture_tier"] for row in tiers] == ["captured", "ingested"]
+    assert len({row["event_id"] for row in tiers}) == 1
+    events = collector.sql("SELECT capture_tier, input_tokens FROM spanledger.events WHERE event_type = 'model_call'")
+    assert events == [{"capture_tier": "captured", "input_tokens": 7}]
 
 
 def test_a_taken_port_is_one_clear_line(collector: Collector, tmp_path: Path) -> None:

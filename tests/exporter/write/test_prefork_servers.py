@@ -170,9 +170,11 @@ def test_workers_of_a_preloaded_application_that_made_calls_name_their_parent(di
     assert {chain.envelopes[0]["chain"]["predecessor"]["chain"] for chain in workers} == {parent.spool.chain_id.hex()}
 
 
-def test_every_task_of_a_prefork_celery_worker_is_recorded(directory: Path) -> None:
-    """Celery's pool processes record into chains of their own; its main process has none."""
-    worker = _start(directory, ["celery", "-A", "tasks", "worker", "-c", "2", "-l", "ERROR", "--without-gossip"])
+@pytest.mark.parametrize("options", [[], ["--max-tasks-per-child", "2"]], ids=["as it comes", "short-lived children"])
+def test_every_task_of_a_prefork_celery_worker_is_recorded(directory: Path, options: list[str]) -> None:
+    """Celery's pool processes record into chains of their own, however short they live; its main process has none."""
+    command = ["celery", "-A", "tasks", "worker", "-c", "2", "-l", "ERROR", "--without-gossip", *options]
+    worker = _start(directory, command)
     producer = (
         "from tasks import work\n"
         f"sent = [work.delay(number) for number in range({REQUESTS})]\n"
@@ -188,3 +190,4 @@ def test_every_task_of_a_prefork_celery_worker_is_recorded(directory: Path) -> N
     found = _requests(chains, "task")
     assert len(found) == len(set(found)) == REQUESTS
     assert _pids(chains) == set(finished.stdout.split())
+    assert len(chains) > REQUESTS // 2 - 1 if options else len(chains) <= 2

@@ -1,5 +1,6 @@
 -- One row per event: an intent is folded into its completion, a begin without an end is `incomplete`, and a row that
--- was delivered twice (same chain, seq and row_hash) counts once.
+-- was delivered twice (same chain, seq and row_hash) counts once. So does a span that its own process recorded and that
+-- came over OTLP too: the row of the process counts, the other one stays in `rows`.
 SELECT
     tenant, -- LowCardinality(String): isolation: whose event it is
     if(endsWith(r.event_id, ':begin'), substring(r.event_id, 1, length(r.event_id) - 6), r.event_id) AS event_id, -- String: stable id; trace_id:span_id for a span, without the `:begin` of an intent
@@ -71,8 +72,11 @@ FROM
     UNION ALL
     SELECT {columns} FROM {database}.rows WHERE (chain_id, seq) GLOBAL IN ({repeated}) LIMIT 1 BY chain_id, seq, row_hash
 ) AS r
-WHERE NOT endsWith(r.event_id, ':begin')
-    OR substring(r.event_id, 1, length(r.event_id) - 6) GLOBAL NOT IN (
-        SELECT event_id FROM {database}.rows
-        WHERE span_id != '' AND NOT endsWith(event_id, ':begin')
+WHERE (
+        NOT endsWith(r.event_id, ':begin')
+        OR substring(r.event_id, 1, length(r.event_id) - 6) GLOBAL NOT IN (
+            SELECT event_id FROM {database}.rows
+            WHERE span_id != '' AND NOT endsWith(event_id, ':begin')
+        )
     )
+    AND {counted}

@@ -17,7 +17,7 @@ FROM
     SELECT tenant, time, case_id, event_id, event_type, name, outcome, trace_id, decision_is_default,
         escalation_to, escalation_due, escalation_severity
     FROM {database}.rows
-    WHERE event_type IN ('escalation', 'decision', 'human_review') AND {queue_candidate}
+    WHERE event_type IN ('escalation', 'decision', 'human_review') AND {queue_candidate} AND {counted}
     LIMIT 1 BY chain_id, seq, row_hash
 ) AS e
 LEFT JOIN
