@@ -36,6 +36,14 @@ class Alert:
 
 ALERTS: Sequence[Alert] = (
     Alert(
+        "spanledger-verdict",
+        "The monitor says that the ledger was tampered with",
+        "SELECT toUInt8(argMax(JSONExtractString(env, 'monitor', 'verdict'), time) = 'tampered') AS value "
+        "FROM spanledger.events WHERE event_type = 'heartbeat' AND name = 'monitor'",
+        0,
+        "Run `spanledger verify`: it names the place. Keep the store, the spool and the anchors as they are.",
+    ),
+    Alert(
         "spanledger-gap",
         "A chain has a gap or two histories",
         "SELECT sum(missing) + sum(equivocations) AS value FROM spanledger.integrity",

@@ -579,6 +579,24 @@ INTEGRITY = Dashboard(
             alarm_above=1,
         ),
         Panel(
+            "table",
+            "Verdicts",
+            "What `spanledger monitor` said of the ledger, newest first, whatever the time range: a row at its start "
+            "and at each change. Without a row no monitor runs.",
+            """
+            SELECT time, JSONExtractString(env, 'monitor', 'verdict') AS verdict,
+                if(JSONExtractBool(env, 'monitor', 'rows_read'), 'every row', 'log, anchors, tables') AS was_read,
+                JSONExtractUInt(env, 'monitor', 'findings_total') AS findings,
+                JSONExtractString(env, 'monitor', 'findings', 1, 'reason') AS first_finding
+            FROM spanledger.events
+            WHERE event_type = 'heartbeat' AND name = 'monitor'
+            ORDER BY time DESC
+            LIMIT 20
+            """,
+            width=24,
+            height=6,
+        ),
+        Panel(
             "timeseries",
             "Lag from spool to store",
             "95th percentile of the time between writing a row and the store's taking it.",
@@ -756,7 +774,8 @@ TRACE_VIEW = Dashboard(
             "Steps",
             "The same steps in plain words, with each row's state and its place in the chain.",
             """
-            SELECT time, what, outcome, duration_ms, model, prompt_name, prompt_version, cost_usd, state, chain, seq
+            SELECT time, what, outcome, duration_ms, model, prompt_name, prompt_version, cost_usd, state, event_id,
+                chain, seq
             FROM spanledger.timeline
             WHERE trace_id = '${trace_id}'
             ORDER BY time, seq
@@ -764,6 +783,7 @@ TRACE_VIEW = Dashboard(
             """,
             width=24,
             height=12,
+            links={"event_id": EVENT},
             units={"duration_ms": "ms", "cost_usd": "currencyUSD"},
         ),
     ],

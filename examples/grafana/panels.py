@@ -18,6 +18,7 @@ PLUGIN = "grafana-clickhouse-datasource"
 PLUGIN_VERSION = "4.20.0"
 DATASOURCE: Mapping[str, str] = {"type": PLUGIN, "uid": "${datasource}"}
 SCHEMA_VERSION = 42
+WATERFALL = "/d/spanledger-trace?var-trace_id=${__value.raw:percentencode}"
 COLUMNS = 24
 """Width of Grafana's grid."""
 
@@ -187,11 +188,14 @@ def _defaults(panel: Panel) -> dict[str, Any]:
 
 
 def _overrides(panel: Panel) -> list[dict[str, Any]]:
-    links = [
-        _override(column, "links", [{"title": "open in the console", "url": url, "targetBlank": True}])
-        for column, url in panel.links.items()
-    ]
+    links = [_override(column, "links", _links(column, url)) for column, url in panel.links.items()]
     return [*links, *(_override(column, "unit", unit) for column, unit in panel.units.items())]
+
+
+def _links(column: str, url: str) -> list[dict[str, Any]]:
+    in_console = {"title": "open in the console", "url": url, "targetBlank": True}
+    as_waterfall = {"title": "show the waterfall", "url": WATERFALL}
+    return [in_console, as_waterfall] if column == "trace_id" else [in_console]
 
 
 def _override(column: str, name: str, value: object) -> dict[str, Any]:

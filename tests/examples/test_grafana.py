@@ -19,6 +19,7 @@ from grafana_macros import expand_macros
 from ledger_story import tell
 from ledgers import Ledger
 from spanledger_exporter.config import load_settings
+from spanledger_exporter.monitor.alarm import as_row
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 from spanledger_exporter.store.views import ensure_views
@@ -43,12 +44,14 @@ MACRO = re.compile(r"\$__\w+")
 
 @pytest.fixture(scope="module")
 def ledger() -> Ledger:
-    """Return the story, with a loss and a person who looked."""
+    """Return the story, with a loss, a person who looked and a monitor that did."""
     ledger = Ledger()
     tell(ledger)
     chain = ledger.open_chain(service="shipper", role="shipper")
     chain.append({"event_type": "loss", "name": "loss", "loss": {"events": 2, "reason": "No space left on device"}})
     chain.append({"event_type": "access", "name": "timeline", "actor": {"type": "user", "id": "auditor"}})
+    said = {"verdict": "tampered", "rows_read": False, "findings_total": 1, "findings": [{"reason": "row 12 is gone"}]}
+    ledger.open_chain(service="monitor", role="monitor").append(as_row(said))
     return ledger
 
 
@@ -109,6 +112,15 @@ def test_an_alert_sees_what_happened_long_ago_and_was_stored_in_the_last_hour(st
     in_the_last_hour = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 > now() - INTERVAL 1 HOUR", alert.sql)
     ((value,),) = store.query(in_the_last_hour)
     assert value > alert.above
+
+
+def test_the_monitors_last_word_is_shown_and_wakes_somebody(store: Store) -> None:
+    """The verdict stands on the dashboard of its name with what was found first."""
+    (verdicts,) = [panel for _, panel in PANELS if panel.title == "Verdicts"]
+    ((_, verdict, _, findings, first),) = store.query(verdicts.sql)
+    assert (verdict, findings, first) == ("tampered", 1, "row 12 is gone")
+    (alert,) = [alert for alert in ALERTS if alert.uid == "spanledger-verdict"]
+    assert store.query(alert.sql)[0][0] > alert.above
 
 
 def test_every_table_that_links_a_case_says_of_which_tenant() -> None:
