@@ -84,7 +84,11 @@ class ConsoleLedger:
             if self._store is None:
                 if self.settings.is_embedded and not self.settings.store_directory.is_dir():
                     raise StoreError("there is no store yet: it is made when the first row is shipped")
-                self._store = open_store(self.settings, role="reader", beside=True)
+                store = open_store(self.settings, role="reader", beside=True)
+                if self.settings.is_embedded and not _is_made(store):
+                    store.close()  # its tables are attached once: kept, it would lack those that are still to come
+                    raise StoreError("the store is being made: ask again in a few seconds")
+                self._store = store
                 self._store.companion()  # pages ask two questions at once (`at_once`)
             return self._store
 
@@ -181,3 +185,9 @@ class ConsoleLedger:
                     self.ship()
                 except (OSError, subprocess.SubprocessError):
                     continue  # the next round tries again; `doctor` shows what waits
+
+
+def _is_made(store: Store) -> bool:
+    """Say whether the tables are all there: their owner makes the views after them."""
+    views = "SELECT count() FROM system.tables WHERE database = {database:String} AND engine = 'View'"
+    return bool(store.query(views, {"database": store.database})[0][0])

@@ -86,9 +86,11 @@ def prove_row(store: Store, settings: Settings, *, chain: str, seq: int, row_has
         binary=("env",),
     )
     stored = [_Stored(*values) for values in found]
-    row = next((one for one in stored if one.seq == seq and one.row_hash.hex() == row_hash_hex), None)
-    if row is None:
+    claimed = [one for one in stored if one.seq == seq and one.row_hash.hex() == row_hash_hex]
+    if not claimed:
         return RowProof((Step("the row is in the store", "failed", f"chain {chain}, place {seq}"),))
+    # Whoever looks may have been shown any row that claims the hash: a forged one is not vouched for by the good one.
+    row = next((one for one in claimed if not _is_intact(one)), claimed[0])
     steps = [*_hash_steps(row), _link_step(row, {one.row_hash for one in stored if one.seq == seq - 1})]
     covering = _covering_entry(store, row)
     if covering is None:
@@ -116,6 +118,10 @@ def _hash_steps(row: _Stored | Row) -> Iterator[Step]:
     yield _judged(
         "the row's hash follows from its content and place", expected == row.row_hash, f"SHA-256 {expected.hex()}"
     )
+
+
+def _is_intact(row: _Stored) -> bool:
+    return row.env_hash == env_hash(row.env) and all(step.status == "ok" for step in _hash_steps(row))
 
 
 def _link_step(row: _Stored, before: AbstractSet[bytes]) -> Step:

@@ -97,6 +97,31 @@ def test_what_was_done_to_the_store_breaks_the_step_that_covers_it(
     assert proof.status == "failed"
 
 
+@pytest.mark.parametrize("wrong", ["env = replaceAll(env, 'triage', 'tri_ge')", "prev_hash = reverse(prev_hash)"])
+@pytest.mark.parametrize("is_merged", [False, True])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_forged_copy_that_claims_the_hash_of_a_row_is_not_vouched_for_by_it(
+    settings: Settings, ledger: Ledger, wrong: str, is_merged: bool, is_first: bool
+) -> None:
+    """A page shows one of the two, whichever the engine hands out: the proof must not be the other one's."""
+    good = "SELECT * EXCEPT stored_at FROM (SELECT * FROM rows WHERE seq = 3)"
+    column, value = wrong.split(" = ")
+    forged = f"SELECT * EXCEPT stored_at REPLACE ({value} AS {column}) FROM (SELECT * FROM rows WHERE seq = 3)"
+    with open_store(settings, role="owner") as store:
+        names = store.query_table(f"{good} LIMIT 0")[0]
+        into = f"INSERT INTO rows ({', '.join(names)})"
+        store.command(f"CREATE TEMPORARY TABLE kept AS {forged}" if is_first else f"{into} {forged}")
+        if is_first:
+            store.command(f"CREATE TEMPORARY TABLE whole AS {good}")
+            store.command("ALTER TABLE rows DELETE WHERE seq = 3 SETTINGS mutations_sync = 2")
+            store.command(f"{into} SELECT * FROM kept")
+            store.command(f"{into} SELECT * FROM whole")
+        if is_merged:
+            store.command("OPTIMIZE TABLE rows FINAL")
+        proof = proof_of(store, settings, ledger.rows[3])
+    assert "the row's hash follows from its content and place" in {s.claim for s in proof.steps if s.status == "failed"}
+
+
 def test_a_reader_that_stays_proves_what_stands_on_the_disk_now(
     settings: Settings, ledger: Ledger, tmp_path: Path
 ) -> None:
