@@ -59,7 +59,7 @@ def _completed(rows: Rows, intents: Sequence[str], within: Conditions) -> set[st
 
 def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
     """Return how to find what was begun and not ended, or says itself that it is incomplete."""
-    conditions = rows.that_meet(replace(criteria, outcome=""))
+    conditions = Conditions.of(replace(criteria, outcome=""))
     within = Conditions.of(Criteria(until_ns=criteria.until_ns))
     # How large a window is need not be exact: these two would cost a column of the whole table each.
     counted = Conditions.of(replace(criteria, outcome="", with_housekeeping=True, as_of_us=None))
@@ -69,7 +69,7 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
         while size <= MAX_WINDOW_ROWS:
             first_ns = rows.start_of_window(counted, size)
             if first_ns is None and size == WINDOW_ROWS:
-                return _among_few(rows, rows.that_meet(criteria))[:taken]
+                return _among_few(rows, Conditions.of(criteria))[:taken]
             if first_ns is None:
                 break
             window = within.also(FROM_TIME, first=first_ns)
@@ -80,7 +80,7 @@ def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
         found_in_chains = _in_open_chains(rows, conditions)
         if found_in_chains is not None:
             return found_in_chains[:taken]
-        return rows.newest(rows.that_meet(criteria).also(not_completed(rows)), taken=taken)
+        return rows.newest(Conditions.of(criteria).also(not_completed(rows)), taken=taken)
 
     return fetch
 

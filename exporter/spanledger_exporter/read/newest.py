@@ -3,7 +3,7 @@
 Rules
 - A search finds completions and unfinished intents; a completed intent is not found a second time, and a row that was
   delivered twice takes one place.
-- So is what came over OTLP for a span whose own process recorded its end (`counted.py`).
+- So is what came over OTLP for a span whose own process recorded its end (`received.py`).
 - Keys first (`places.py`), then the envelopes of as many as a page shows: one envelope among 8,000 rows of other chains
   costs as much as a hundred that stand together.
 """
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from spanledger_exporter.read.at_once import at_once
-from spanledger_exporter.read.counted import counted_rows
-from spanledger_exporter.read.criteria import Criteria
+from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.envelopes import read_events_at
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.intents import completed_intents, not_completed, unfinished_fetch
 from spanledger_exporter.read.places import Fetch, Place, Rows, without_copies
+from spanledger_exporter.read.received import ReceivedRow, recorded_too
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.read.texts import text_fetch
 from spanledger_exporter.store.connection import Store
@@ -34,7 +34,7 @@ def newest_stored_us(store: Store) -> int:
 
 def newest_events(store: Store, criteria: Criteria) -> list[Event]:
     """Return the rows at the places of the page that `criteria` ask for, with their states, in no order."""
-    rows = Rows(store, with_ids=criteria.offset > 0, condition=counted_rows(store))
+    rows = Rows(store, with_ids=criteria.offset > 0)
     fetch = _fetch(rows, criteria)
     wanted = criteria.offset + criteria.limit
     # Half of all rows may be completed intents; they have no outcome, and no reviewer.
@@ -52,7 +52,7 @@ def _fetch(rows: Rows, criteria: Criteria) -> Fetch:
     is_unfinished = criteria.outcome == "incomplete"
     if is_unfinished and not criteria.text:
         return unfinished_fetch(rows, criteria)
-    conditions = rows.that_meet(criteria)
+    conditions = Conditions.of(criteria)
     if is_unfinished:
         conditions = conditions.also(not_completed(rows))
     return text_fetch(rows, criteria, conditions) if criteria.text else rows.fetch(conditions)
@@ -69,6 +69,7 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         if criteria.outcome != "incomplete":
             completed = _completed_among(rows, found, tenant=criteria.tenant)
             found = [event for event in found if event.text("event_id") not in completed]
+        found = _without_recorded_too(rows.store, found)
         at: dict[tuple[str, int], list[Event]] = {}
         for event in found:
             at.setdefault((event.chain, event.seq), []).append(event)
@@ -91,6 +92,18 @@ def _completed_among(rows: Rows, found: Sequence[Event], *, tenant: str) -> set[
     return completed | completed_intents(rows, alone, tenant=tenant)
 
 
+def _without_recorded_too(store: Store, found: Sequence[Event]) -> list[Event]:
+    """Return the events without what was received of spans that their own processes recorded."""
+    received = {
+        (event.chain, event.seq): ReceivedRow(event.text("tenant"), event.text("event_id"), event.text("trace_id"))
+        for event in found
+        if event.is_received
+    }
+    twice = recorded_too(store, list(received.values()))
+    left_out = {key for key, row in received.items() if (row.tenant, row.event_id) in twice}
+    return [event for event in found if (event.chain, event.seq) not in left_out]
+
+
 def _likely(places: Sequence[Place], needed: int) -> Sequence[Place]:
     """Return as many places as will likely hold `needed` events: half of them may be completed intents."""
     some = places[: min(2 * needed, PLACES_PER_QUERY)]
@@ -108,8 +121,14 @@ def _later_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         intents = [(place.event_id, place.trace_id) for place in places if place.event_id.endswith(BEGIN)]
         completed = completed_intents(rows, intents, tenant=criteria.tenant)
         places = [place for place in places if place.event_id not in completed]
+    received = [ReceivedRow(p.tenant, p.event_id, p.trace_id) for p in places if p.is_received]
+    twice = recorded_too(rows.store, received)
+    places = [p for p in places if not (p.is_received and (p.tenant, p.event_id) in twice)]
     wanted = criteria.offset + criteria.limit
-    return len(places) >= wanted, _read(rows.store, places[criteria.offset : wanted], tenant=criteria.tenant)
+    found = _read(rows.store, places[criteria.offset : wanted], tenant=criteria.tenant)
+    if criteria.outcome == "incomplete":  # these places do not tell what was received: a page may be shorter for it
+        found = _without_recorded_too(rows.store, found)
+    return len(places) >= wanted, found
 
 
 def _read(store: Store, places: Sequence[Place], *, tenant: str) -> list[Event]:

@@ -13,14 +13,15 @@ from functools import partial
 from typing import Any, Final
 
 from spanledger_exporter.read.at_once import at_once
-from spanledger_exporter.read.criteria import Conditions, Criteria
+from spanledger_exporter.read.criteria import Conditions
 from spanledger_exporter.store.connection import Store
 
 _KEYS: Final = (
     "toUnixTimestamp64Nano(time) AS start_ns, time_ns, lower(hex(chain_id)) AS chain, seq, outcome != '' AS has_outcome"
 )
 # Never under the columns' own names: a condition on the column would then read the empty text.
-_NO_IDS: Final = "'' AS no_event_id, '' AS no_trace_id"
+_NO_IDS: Final = "'' AS no_event_id, '' AS no_trace_id, '' AS no_tenant, 0 AS is_received"
+_IDS: Final = "event_id, trace_id, tenant, capture_tier = 'ingested' AS is_received"
 _NEWEST: Final = "ORDER BY time DESC, time_ns DESC, chain_id, seq DESC LIMIT {taken:UInt64}"
 
 FROM_TIME: Final = "time >= fromUnixTimestamp64Nano({first:Int64})"
@@ -44,7 +45,8 @@ def at_places(places: Sequence[tuple[str, int]]) -> dict[str, Any]:
 class Place:
     """One row that meets the criteria. `chain` is lower-case hex, times are Unix nanoseconds.
 
-    A row that has an outcome is hardly ever an intent. The ids are empty where nobody asked for them.
+    A row that has an outcome is hardly ever an intent. The ids are empty where nobody asked for them, and with them the
+    tenant, and whether the row came over OTLP.
     """
 
     start_ns: int
@@ -54,6 +56,8 @@ class Place:
     has_outcome: bool
     event_id: str = ""
     trace_id: str = ""
+    tenant: str = ""
+    is_received: bool = False
 
     @property
     def order(self) -> tuple[int, int, str, int]:
@@ -76,18 +80,11 @@ class Rows:
 
     store: Store
     with_ids: bool = False
-    condition: str = ""
-    """What else is asked of every row that criteria find."""
 
     @property
     def table(self) -> str:
         """The qualified name of the table."""
         return f"{self.store.database}.rows"
-
-    def that_meet(self, criteria: Criteria) -> Conditions:
-        """Return the conditions for everything but the text."""
-        conditions = Conditions.of(criteria)
-        return conditions.also(self.condition) if self.condition else conditions
 
     def newest(self, *ways: Conditions, taken: int) -> list[Place]:
         """Return the newest `taken` places that meet one of some conditions: again for each one that they meet.
@@ -105,11 +102,11 @@ class Rows:
         return sorted(half + others, key=lambda place: place.order)[:taken]
 
     def _newest(self, store: Store, way: Conditions, taken: int) -> list[Place]:
-        ids = "event_id, trace_id" if self.with_ids else _NO_IDS
+        ids = _IDS if self.with_ids else _NO_IDS
         sql = f"SELECT {_KEYS}, {ids} FROM {self.table} WHERE {way} {_NEWEST}"
         return [
-            Place(start_ns, time_ns, chain, seq, bool(has_outcome), event_id, trace_id)
-            for start_ns, time_ns, chain, seq, has_outcome, event_id, trace_id in store.query(
+            Place(start_ns, time_ns, chain, seq, bool(has_outcome), event_id, trace_id, tenant, bool(is_received))
+            for start_ns, time_ns, chain, seq, has_outcome, event_id, trace_id, tenant, is_received in store.query(
                 sql, way.parameters | {"taken": taken}
             )
         ]

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spanledger_exporter.read.counted import counted_rows
 from spanledger_exporter.read.envelopes import of_tenant
+from spanledger_exporter.read.received import ReceivedRow, recorded_too
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
 
@@ -51,7 +51,7 @@ def waiting(store: Store, *, tenant: str = "", limit: int, offset: int = 0) -> l
 
 def _unsettled(store: Store, *, tenant: str, limit: int, offset: int) -> list[_Moment]:
     """Return when candidates came up that no later review in their case has settled, oldest first."""
-    condition, parameters = _of_counted(store, tenant)
+    condition, parameters = of_tenant(tenant)
     rows = store.query(
         "SELECT toUnixTimestamp64Nano(open), tenant, case_id FROM ("
         "SELECT tenant, case_id, maxIf(time, event_type = 'human_review' AND case_id != '') AS reviewed, arrayJoin("
@@ -67,9 +67,9 @@ def _described(store: Store, moments: Sequence[_Moment], *, tenant: str) -> list
     """Return what came up at these moments, without what a review names, in their order."""
     if not moments:
         return []
-    condition, parameters = _of_counted(store, tenant)
+    condition, parameters = of_tenant(tenant)
     names, rows = store.query_table(
-        f"SELECT {_DESCRIBED}, toUnixTimestamp64Nano(time) AS time_ns "
+        f"SELECT {_DESCRIBED}, toUnixTimestamp64Nano(time) AS time_ns, capture_tier = 'ingested' AS is_received "
         f"FROM {store.database}.rows WHERE {_CANDIDATE} AND toUnixTimestamp64Nano(time) IN {{times:Array(Int64)}} "
         f"{condition}ORDER BY time, tenant, case_id, chain_id, seq LIMIT 1 BY chain_id, seq, row_hash",
         {"times": [time_ns for time_ns, _, _ in moments], **parameters},
@@ -77,8 +77,15 @@ def _described(store: Store, moments: Sequence[_Moment], *, tenant: str) -> list
     came_up = frozenset(moments)
     read = (dict(zip(names, row, strict=True)) for row in rows)
     items = [item for item in read if (item.pop("time_ns"), item["tenant"], item["case_id"]) in came_up]
+    received = [ReceivedRow(i["tenant"], i["event_id"], i["trace_id"]) for i in items if i["is_received"]]
+    twice = recorded_too(store, received)
     settled = _named_by_reviews(store, [item["event_id"] for item in items], tenant=tenant)
-    return [item for item in items if (item["tenant"], item["event_id"]) not in settled]
+
+    def waits(item: dict[str, Any]) -> bool:
+        key, is_received = (item["tenant"], item["event_id"]), item.pop("is_received")
+        return key not in settled and not (is_received and key in twice)
+
+    return [item for item in items if waits(item)]
 
 
 def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> set[tuple[str, str]]:
@@ -90,9 +97,3 @@ def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> set
         {"ids": event_ids, **parameters},
     )
     return {(of, event_id) for of, event_id in rows}
-
-
-def _of_counted(store: Store, tenant: str) -> tuple[str, dict[str, Any]]:
-    condition, parameters = of_tenant(tenant)
-    counted = counted_rows(store)
-    return (f"AND {counted} {condition}" if counted else condition), parameters
