@@ -18,6 +18,7 @@ STATES: Final = {
     "stored": "in the store, not under a signature yet",
     "sealed": "under a signed checkpoint",
     "anchored": "under a signed checkpoint that an anchor outside the store holds",
+    "altered": "not what was recorded: its bytes do not hash to its row hash; `verify` says more",
 }
 
 KINDS: Final = {

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from spanledger_exporter.ledger.row import env_hash, row_hash
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.places import AT_PLACES, Place, at_places
 from spanledger_exporter.store.connection import Store
 
-_COLUMNS = "lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env"
-_ONCE = "LIMIT 1 BY chain_id, seq, row_hash"
+_COLUMNS = "lower(hex(chain_id)), seq, lower(hex(row_hash)), time_ns, env, prev_hash"
+_ONCE = "LIMIT 1 BY chain_id, seq, row_hash, prev_hash, time_ns, env"
+"""A row that was delivered twice is one; a copy under the same hash that says something else is another."""
 
 
 def of_tenant(tenant: str) -> tuple[str, dict[str, Any]]:
@@ -24,7 +27,7 @@ def read_events(store: Store, where: str, parameters: Mapping[str, Any], *, tena
     rows = store.query(
         f"SELECT {_COLUMNS} FROM {store.database}.rows WHERE ({where}) {condition}{_ONCE}", {**parameters, **values}
     )
-    return [Event.from_row(*row) for row in rows]
+    return [_event(row) for row in rows]
 
 
 def read_newest(store: Store, where: str, *, tenant: str, limit: int, offset: int) -> list[Event]:
@@ -35,7 +38,7 @@ def read_newest(store: Store, where: str, *, tenant: str, limit: int, offset: in
         f"ORDER BY time_ns DESC, chain_id, seq DESC {_ONCE} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
         {**values, "limit": limit, "offset": offset},
     )
-    return [Event.from_row(*row) for row in rows]
+    return [_event(row) for row in rows]
 
 
 def read_events_at(store: Store, places: Sequence[Place], *, tenant: str) -> list[Event]:
@@ -45,3 +48,14 @@ def read_events_at(store: Store, places: Sequence[Place], *, tenant: str) -> lis
     wanted = {(place.chain, place.seq) for place in places}
     found = read_events(store, AT_PLACES, at_places(sorted(wanted)), tenant=tenant)
     return [event for event in found if (event.chain, event.seq) in wanted]
+
+
+def _event(row: Sequence[Any]) -> Event:
+    """Return a row of `_COLUMNS`; one that does not hash to its own row hash says so, however far the log covers it."""
+    *said, prev_hash = row
+    chain, seq, hash_hex, time_ns, env = said
+    event = Event.from_row(*said)
+    digest = env_hash(env.encode("utf-8", "surrogateescape"))
+    chain_id = bytes.fromhex(chain)
+    derived = row_hash(chain_id=chain_id, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest)
+    return event if derived.hex() == hash_hex else replace(event, state="altered")

@@ -2,7 +2,8 @@
 
 Rules
 - An intent row (`…:begin`) is folded into its completion; one without a completion is an event with outcome
-  `incomplete`. A row that was delivered twice is one row. Two rows with different hashes are two, whatever they claim.
+  `incomplete`. A row that was delivered twice is one row. Two rows with different hashes are two, whatever they
+  claim; so are a row and what claims its hash with other bytes (`altered`).
 - Except what came over OTLP (`ingested`) for a span whose own process recorded its end (`captured`): it is named beside
   the process's row, as one event (adr/0011).
 - Causal order: an event stands after the event that it ran inside of or is about, and else by its start. Clocks of
@@ -25,7 +26,7 @@ BEGIN = ":begin"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`chain` and `row_hash` are lower-case hex; `state` is recorded, stored, sealed or anchored."""
+    """`chain` and `row_hash` are lower-case hex; `state` is recorded, stored, sealed, anchored or altered."""
 
     envelope: Mapping[str, Any]
     chain: str
@@ -162,7 +163,7 @@ class Event:
 
 def fold(events: Iterable[Event]) -> list[Event]:
     """Return one event per event: copies dropped, intents and received rows folded into what the process recorded."""
-    rows = {(event.chain, event.seq, event.row_hash): event for event in events}
+    rows = {(event.chain, event.seq, event.row_hash, event.state == "altered"): event for event in events}
     intents = {event.event_id: event for event in rows.values() if event.is_intent}
     ends = [event for event in rows.values() if not event.is_intent]
     completed = {event.event_id for event in ends}

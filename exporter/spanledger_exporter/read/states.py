@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.log_entries import ABOUT_CHAINS
 from spanledger_exporter.store.connection import Store
+
+UNCOVERED: Final = frozenset({"recorded", "altered"})
+"""States of rows that the log cannot cover: not in the store yet, or not what was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,9 @@ class Coverage:
         return "sealed" if seq < self.sealed.get(chain, 0) else "stored"
 
     def mark(self, events: Iterable[Event]) -> list[Event]:
-        """Return the events with their states; what is only recorded stays so."""
+        """Return the events with their states; what the log cannot cover keeps its own."""
         return [
-            event if event.state == "recorded" else replace(event, state=self.state(event.chain, event.seq))
+            event if event.state in UNCOVERED else replace(event, state=self.state(event.chain, event.seq))
             for event in events
         ]
 

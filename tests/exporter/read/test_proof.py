@@ -13,6 +13,8 @@ from served_console import command
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.read import log_entries
+from spanledger_exporter.read.criteria import Criteria
+from spanledger_exporter.read.finding import find_case, find_row, search
 from spanledger_exporter.read.proof import RowProof, prove_row
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
@@ -148,6 +150,42 @@ def part_of(store: Store) -> Path:
     """Return the directory of the only part that holds rows."""
     [(path,)] = store.query("SELECT path FROM system.parts WHERE table = 'rows' AND active")
     return Path(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE env = replaceAll(env, 'triage', 'tri_ge') WHERE seq = 3",
+        "UPDATE time_ns = time_ns + 1 WHERE seq = 3",
+        "UPDATE prev_hash = reverse(prev_hash) WHERE seq = 3",
+    ],
+)
+def test_an_altered_row_says_so_wherever_it_is_shown(settings: Settings, ledger: Ledger, change: str) -> None:
+    """In its case, in a search and by its place: the log covers the number of the row, and no longer what is there."""
+    row = ledger.rows[3]
+    with open_store(settings, role="owner") as store:
+        before = {event.state for event in search(store, Criteria(with_housekeeping=False))}
+        store.command(f"ALTER TABLE rows {change} SETTINGS mutations_sync = 2")
+        for found in (
+            find_row(store, row.chain_id.hex(), row.seq),
+            find_case(store, CASES[0].case_id),
+            search(store, Criteria(with_housekeeping=False)),
+        ):
+            states = {event.seq: event.state for event in found if event.chain == row.chain_id.hex()}
+            assert states.pop(row.seq) == "altered"
+            assert set(states.values()) <= {"anchored"}
+    assert before == {"anchored"}
+
+
+def test_a_forged_copy_is_shown_beside_the_row_whose_hash_it_claims(settings: Settings, ledger: Ledger) -> None:
+    """One of the two alone might be the wrong one."""
+    row = ledger.rows[3]
+    columns = "tenant, chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash"
+    with open_store(settings, role="owner") as store:
+        forged = columns.replace(" env,", " replaceAll(env, 'triage', 'tri_ge'),")
+        store.command(f"INSERT INTO rows ({columns}) SELECT {forged} FROM rows WHERE seq = 3")
+        found = find_row(store, row.chain_id.hex(), row.seq)
+    assert sorted(event.state for event in found) == ["altered", "anchored"]
 
 
 def test_a_forged_checkpoint_beside_the_signed_one_breaks_no_proof(settings: Settings, ledger: Ledger) -> None:
