@@ -22,6 +22,7 @@ from typing import Final
 
 PREFIX: Final = "spanledger-reader-"
 LOCK_NAME: Final = "reader.lock"
+ENGINE_NAME: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ class Scratch:
     @property
     def engine(self) -> Path:
         """Where the scratch engine has its files."""
-        return self.directory / "engine"
+        return self.directory / ENGINE_NAME
 
     def remove(self) -> None:
         """Remove the directory, then let go of its lock."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        _remove(self.directory)
         if self.descriptor >= 0:
             os.close(self.descriptor)
 
@@ -63,6 +64,12 @@ def _locked(directory: Path) -> int:
     return descriptor
 
 
+def _remove(directory: Path) -> None:
+    """Remove the lock last: without it a removal that was cut off would be left alone for good."""
+    shutil.rmtree(directory / ENGINE_NAME, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def remove_abandoned(parent: Path) -> None:
     """Remove the directories in `parent` that are ours to remove and whose process is dead."""
     for directory in parent.glob(f"{PREFIX}*"):
@@ -75,6 +82,6 @@ def _remove_if_abandoned(directory: Path) -> None:
     descriptor = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
     finally:
         os.close(descriptor)

@@ -1,8 +1,11 @@
 """A command that is told to end cleans up and ends by that signal; what a killed one leaves is found by the next."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -115,3 +118,29 @@ def test_the_directory_of_a_living_reader_stays(tmp_path: Path, monkeypatch: pyt
     living.remove()
     other.remove()
     assert [path.name for path in tmp_path.iterdir()] == [f"{PREFIX}being-made"]
+
+
+def test_a_removal_that_was_cut_off_is_finished_by_the_next_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock went first, and what is without one is left alone: sixty such directories were found in one /tmp."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    scratch = Scratch.make()
+    scratch.engine.mkdir()
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(shutil, "rmtree", _killed_at_the_end_of_the_first)
+        with pytest.raises(KeyboardInterrupt):
+            scratch.remove()
+    os.close(scratch.descriptor)  # as the kernel does
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _killed_at_the_end_of_the_first(directory: Path, **_: bool) -> None:
+    for name in ("engine", "reader.lock"):  # in the order of their names, as a directory may list them or not
+        path = directory if directory.name == name else directory / name
+        if path.is_dir():
+            path.rmdir()
+        elif path.exists():
+            path.unlink()
+    raise KeyboardInterrupt
