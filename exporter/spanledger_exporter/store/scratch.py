@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -35,8 +36,15 @@ class Scratch:
     @classmethod
     def make(cls) -> Scratch:
         """Make a directory that nobody else has, and remove what dead processes left. Raises OSError."""
-        directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-        scratch = cls(directory, _locked(directory))
+        directory = Path(tempfile.gettempdir(), PREFIX + secrets.token_hex(8))  # `mkdtemp` tells the name too late
+        try:
+            directory.mkdir(mode=0o700)
+            scratch = cls(directory, _locked(directory))
+        except FileExistsError:
+            raise
+        except BaseException:  # told to end meanwhile: without its lock nobody would remove it
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         remove_abandoned(directory.parent)
         return scratch
 
@@ -65,9 +73,13 @@ def _locked(directory: Path) -> int:
 
 
 def _remove(directory: Path) -> None:
-    """Remove the lock last: without it a removal that was cut off would be left alone for good."""
+    """Remove the lock last, and only when the rest is gone: without it a removal that was cut off is left alone.
+
+    A query that goes on while its process ends may still make files.
+    """
     shutil.rmtree(directory / ENGINE_NAME, ignore_errors=True)
-    shutil.rmtree(directory, ignore_errors=True)
+    if not (directory / ENGINE_NAME).exists():
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -1,5 +1,6 @@
 """A command that is told to end cleans up and ends by that signal; what a killed one leaves is found by the next."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -133,6 +134,34 @@ def test_a_removal_that_was_cut_off_is_finished_by_the_next_reader(
             scratch.remove()
     os.close(scratch.descriptor)  # as the kernel does
     remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_engine_still_writes_keeps_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that could not be emptied has one, so that the next reader finds it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    scratch = Scratch.make()
+    scratch.engine.mkdir()
+    with monkeypatch.context() as busy:
+        busy.setattr(shutil, "rmtree", lambda *_, **__: None)
+        scratch.remove()
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_is_told_to_end_while_it_makes_its_directory_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lock it would be left alone: it may be about to get one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def told_to_end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(fcntl, "flock", told_to_end)
+        with pytest.raises(KeyboardInterrupt):
+            Scratch.make()
     assert list(tmp_path.iterdir()) == []
 
 
