@@ -53,7 +53,11 @@ class BusinessContext:
         refuse_bare(self._name)
         self._values = {key: value for key, value in values.items() if value is not None}
         self._unsaid = tuple(key for key, value in values.items() if value is None)
-        self._propagate = propagate
+        self._travelling = {
+            key: text
+            for key, value in self._values.items()
+            if propagate and key in PROPAGATED and len(text := str(value)) <= MAX_BAGGAGE_CHARACTERS
+        }
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> Self:
@@ -87,13 +91,11 @@ class BusinessContext:
         forgotten = self._forgotten(context)
         kept = {key: value for key, value in local.items() if key not in forgotten} if forgotten else local
         extended = Context({**context, BUSINESS_CONTEXT_KEY: {**kept, **self._values}})
-        for key in forgotten:
-            extended = _without_baggage(key, extended)
-        for key, value in self._values.items():
-            if self._propagate and key in PROPAGATED and len(str(value)) <= MAX_BAGGAGE_CHARACTERS:
-                extended = baggage.set_baggage(key, str(value), extended)
-            else:
-                extended = _without_baggage(key, extended)
+        for key in (*forgotten, *self._values):
+            if key in self._travelling:
+                extended = baggage.set_baggage(key, self._travelling[key], extended)
+            elif baggage.get_baggage(key, context) is not None:
+                extended = baggage.remove_baggage(key, extended)
         return extended
 
     def _forgotten(self, context: Context) -> tuple[str, ...]:
@@ -102,10 +104,6 @@ class BusinessContext:
             return ()
         outer = read_business_context(context, baggage.get_all(context)).get(self._naming)
         return () if outer == self._name else self._unsaid
-
-
-def _without_baggage(key: str, context: Context) -> Context:
-    return context if baggage.get_baggage(key, context) is None else baggage.remove_baggage(key, context)
 
 
 class _Frame:

@@ -25,7 +25,7 @@ from importlib.resources import files
 from typing import Any
 
 from spanledger_exporter.ledger.content import content_ref
-from spanledger_exporter.ledger.row import env_hash, row_hash
+from spanledger_exporter.ledger.row import row_hashes
 from spanledger_exporter.read.event import Event, fold, in_causal_order, moment
 from spanledger_exporter.read.figures import format_duration, format_visible
 from spanledger_exporter.verify.source import ContentRow, Place, ReceiptRow, RowTuple
@@ -314,9 +314,7 @@ def _safe(text: str) -> str:
 
 def _holds(row: RowTuple) -> bool:
     chain, seq, prev_hash, time_ns, env, digest, link, _ = row
-    return env_hash(env) == digest and link == row_hash(
-        chain_id=chain, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest
-    )
+    return (digest, link) == row_hashes(chain, seq, prev_hash, time_ns, env)
 
 
 def _pair(label: str, value: str) -> str:

@@ -52,7 +52,7 @@ def row_hash(*, chain_id: bytes, seq: int, prev_hash: bytes, time_ns: int, env_h
 
 
 def row_hashes(chain_id: bytes, seq: int, prev_hash: bytes, time_ns: int, env: bytes, /) -> tuple[bytes, bytes]:
-    """Return `env_hash` and `row_hash` of a new row."""
+    """Return `env_hash` and `row_hash` as they follow from what a row says."""
     of_env, of_row = _begin_env(), _begin_row()
     of_env.update(env)
     env_digest = of_env.digest()

@@ -50,7 +50,7 @@ def jsonable(value: Any) -> Any:
 
 
 def write_csv(records: Iterable[Record], out: BinaryIO) -> None:
-    """Write records as CSV; the keys of the first ones give the header, nested values become JSON."""
+    """Write records as CSV; the header has every key, as they first appear; nested values become JSON."""
     rows = list(records)
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spanledger_exporter.ledger.row import env_hash, row_hash
+from spanledger_exporter.ledger.row import row_hashes
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.places import AT_PLACES, Place, at_places
 from spanledger_exporter.store.connection import Store
@@ -55,7 +55,5 @@ def _event(row: Sequence[Any]) -> Event:
     *said, prev_hash = row
     chain, seq, hash_hex, time_ns, env = said
     event = Event.from_row(*said)
-    digest = env_hash(env.encode("utf-8", "surrogateescape"))
-    chain_id = bytes.fromhex(chain)
-    derived = row_hash(chain_id=chain_id, seq=seq, prev_hash=prev_hash, time_ns=time_ns, env_hash=digest)
+    _, derived = row_hashes(bytes.fromhex(chain), seq, prev_hash, time_ns, env.encode("utf-8", "surrogateescape"))
     return event if derived.hex() == hash_hex else replace(event, state="altered")

@@ -19,6 +19,8 @@ from typing import Final
 from spanledger_exporter.read.criteria import Conditions, Criteria
 from spanledger_exporter.read.event import BEGIN
 from spanledger_exporter.read.places import FROM_TIME, IN_CHAINS, Fetch, Place, Rows
+from spanledger_exporter.read.span_rows import rows_of_spans
+from spanledger_exporter.store.connection import Store
 from spanledger_semconv.events import WITH_INTENT
 
 WINDOW_ROWS: Final = 4_096
@@ -29,32 +31,24 @@ MOST_OPEN_CHAINS: Final = 5_000
 MOST_CANDIDATES: Final = 50_000
 """Intents that have no completion in their own chain; more of them are compared by the engine."""
 
-IDS_PER_QUERY: Final = 5_000
-
 _IS_INTENT: Final = f"endsWith(event_id, '{BEGIN}')"
 _COMPLETED_ID: Final = f"if({_IS_INTENT}, substring(event_id, 1, length(event_id) - {len(BEGIN)}), event_id)"
 _ENDS_CALL: Final = f"(span_id != '' AND event_type IN {tuple(sorted(WITH_INTENT))})"
-_PLACE: Final = f"(time, time_ns, chain_id, seq, {_IS_INTENT})"
+_SPAN: Final = "trace_id, tenant, capture_tier = 'ingested'"
+_NO_SPAN: Final = "'', '', 0"
 
 
-def completed_intents(rows: Rows, intents: Sequence[tuple[str, str]], *, tenant: str = "") -> set[str]:
+def completed_intents(store: Store, intents: Sequence[tuple[str, str]], *, tenant: str = "") -> set[str]:
     """Return which of `intents`, event ids with the ids of their traces, have a completion in their trace."""
-    completed: set[str] = set()
-    for start in range(0, len(intents), IDS_PER_QUERY):
-        some = intents[start : start + IDS_PER_QUERY]
-        # The index over traces spares most of the table.
-        traces = sorted({trace_id for _, trace_id in some})
-        within = Conditions.of(Criteria(tenant=tenant)).also("trace_id IN {traces:Array(String)}", traces=traces)
-        completed |= _completed(rows, [event_id for event_id, _ in some], within)
-    return completed
+    return _completed(store, intents, Conditions.of(Criteria(tenant=tenant)))
 
 
-def _completed(rows: Rows, intents: Sequence[str], within: Conditions) -> set[str]:
-    """Return which of at most IDS_PER_QUERY event ids of intents have a completion among some rows."""
-    ids = [event_id.removesuffix(BEGIN) for event_id in intents]
-    ends = within.also("event_id IN {ids:Array(String)} AND span_id != ''", ids=ids)
-    found = rows.store.query(f"SELECT event_id FROM {rows.table} WHERE {ends}", ends.parameters)
-    return {event_id + BEGIN for (event_id,) in found}
+def _completed(
+    store: Store, intents: Sequence[tuple[str, str]], within: Conditions, *, in_traces: bool = True
+) -> set[str]:
+    ends = [(event_id.removesuffix(BEGIN), trace_id) for event_id, trace_id in intents]
+    found = rows_of_spans(store, ends, within.also("span_id != ''"), in_traces=in_traces)
+    return {event_id + BEGIN for _, event_id in found}
 
 
 def unfinished_fetch(rows: Rows, criteria: Criteria) -> Fetch:
@@ -118,19 +112,17 @@ def _open(rows: Rows, conditions: Conditions, window: Conditions, *, taken: int)
     Rows of one event are brought together by its id: one reading of the ids instead of two. For the whole table that
     would be dearer than a set of all completions.
     """
-    found = rows.store.query(
-        "SELECT toUnixTimestamp64Nano(place.1), place.2, lower(hex(place.3)), place.4, place.5, id FROM ("
+    place = f"(time, time_ns, chain_id, seq, {_IS_INTENT}, {_SPAN if rows.with_ids else _NO_SPAN})"
+    return rows.places(
+        "SELECT toUnixTimestamp64Nano(place.1), place.2, lower(hex(place.3)), place.4, 1, "
+        f"if(place.5, concat(id, '{BEGIN}'), id), place.6, place.7, place.8 FROM ("
         "SELECT id, arrayJoin(arrayConcat(told, if(ended, [], begun))) AS place FROM ("
-        f"SELECT {_COMPLETED_ID} AS id, groupArrayIf({_PLACE}, {_IS_INTENT} AND ({conditions})) AS begun, "
-        f"groupArrayIf({_PLACE}, NOT {_IS_INTENT} AND outcome = 'incomplete' AND ({conditions})) AS told, "
+        f"SELECT {_COMPLETED_ID} AS id, groupArrayIf({place}, {_IS_INTENT} AND ({conditions})) AS begun, "
+        f"groupArrayIf({place}, NOT {_IS_INTENT} AND outcome = 'incomplete' AND ({conditions})) AS told, "
         f"countIf(NOT {_IS_INTENT} AND notEmpty(span_id)) > 0 AS ended FROM {rows.table} WHERE {window} GROUP BY id)) "
         "ORDER BY place.1 DESC, place.2 DESC, place.3, place.4 DESC LIMIT {taken:UInt64}",
         conditions.parameters | window.parameters | {"taken": taken},
     )
-    return [
-        Place(start_ns, time_ns, chain, seq, has_outcome=True, event_id=event_id + (BEGIN if is_intent else ""))
-        for start_ns, time_ns, chain, seq, is_intent, event_id in found
-    ]
 
 
 def _among_few(rows: Rows, unfinished: Conditions) -> list[Place]:
@@ -140,8 +132,6 @@ def _among_few(rows: Rows, unfinished: Conditions) -> list[Place]:
 
 def _without_completed(rows: Rows, places: Sequence[Place]) -> list[Place]:
     """Return the places without the intents that have a completion anywhere, whatever trace it names."""
-    intents = [place.event_id for place in places if place.event_id.endswith(BEGIN)]
-    completed: set[str] = set()
-    for start in range(0, len(intents), IDS_PER_QUERY):
-        completed |= _completed(rows, intents[start : start + IDS_PER_QUERY], Conditions((), {}))
+    intents = [(place.event_id, place.trace_id) for place in places if place.event_id.endswith(BEGIN)]
+    completed = _completed(rows.store, intents, Conditions((), {}), in_traces=False)
     return [place for place in places if place.event_id not in completed]

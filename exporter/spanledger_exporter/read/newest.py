@@ -19,7 +19,7 @@ from spanledger_exporter.read.envelopes import read_events_at
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.intents import completed_intents, not_completed, unfinished_fetch
 from spanledger_exporter.read.places import Fetch, Place, Rows, without_copies
-from spanledger_exporter.read.received import ReceivedRow, recorded_too
+from spanledger_exporter.read.received import ReceivedRow, without_recorded_too
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.read.texts import text_fetch
 from spanledger_exporter.store.connection import Store
@@ -67,9 +67,9 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
         looked_at += len(some)
         found = _read(rows.store, some, tenant=criteria.tenant)
         if criteria.outcome != "incomplete":
-            completed = _completed_among(rows, found, tenant=criteria.tenant)
+            completed = _completed_among(rows.store, found, tenant=criteria.tenant)
             found = [event for event in found if event.text("event_id") not in completed]
-        found = _without_recorded_too(rows.store, found)
+        found = without_recorded_too(rows.store, found, _received_event)
         at: dict[tuple[str, int], list[Event]] = {}
         for event in found:
             at.setdefault((event.chain, event.seq), []).append(event)
@@ -78,7 +78,7 @@ def _first_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
     return len(kept) >= criteria.limit, [event for events in page for event in events]
 
 
-def _completed_among(rows: Rows, found: Sequence[Event], *, tenant: str) -> set[str]:
+def _completed_among(store: Store, found: Sequence[Event], *, tenant: str) -> set[str]:
     """Return the ids of the intents among some events that were completed, here or anywhere else.
 
     An intent and its completion started together and mostly stand on one page: then nothing is asked.
@@ -89,19 +89,17 @@ def _completed_among(rows: Rows, found: Sequence[Event], *, tenant: str) -> set[
         for event in found
         if event.is_intent and (intent := event.text("event_id")) not in completed
     ]
-    return completed | completed_intents(rows, alone, tenant=tenant)
+    return completed | completed_intents(store, alone, tenant=tenant)
 
 
-def _without_recorded_too(store: Store, found: Sequence[Event]) -> list[Event]:
-    """Return the events without what was received of spans that their own processes recorded."""
-    received = {
-        (event.chain, event.seq): ReceivedRow(event.text("tenant"), event.text("event_id"), event.text("trace_id"))
-        for event in found
-        if event.is_received
-    }
-    twice = recorded_too(store, list(received.values()))
-    left_out = {key for key, row in received.items() if (row.tenant, row.event_id) in twice}
-    return [event for event in found if (event.chain, event.seq) not in left_out]
+def _received_event(event: Event) -> ReceivedRow | None:
+    if not event.is_received:
+        return None
+    return ReceivedRow(event.text("tenant"), event.text("event_id"), event.text("trace_id"))
+
+
+def _received_place(place: Place) -> ReceivedRow | None:
+    return ReceivedRow(place.tenant, place.event_id, place.trace_id) if place.is_received else None
 
 
 def _likely(places: Sequence[Place], needed: int) -> Sequence[Place]:
@@ -119,15 +117,11 @@ def _later_page(rows: Rows, criteria: Criteria, places: Sequence[Place]) -> tupl
     """Return whether a later page is full, and its rows: ids tell what the pages before it leave out."""
     if criteria.outcome != "incomplete":
         intents = [(place.event_id, place.trace_id) for place in places if place.event_id.endswith(BEGIN)]
-        completed = completed_intents(rows, intents, tenant=criteria.tenant)
+        completed = completed_intents(rows.store, intents, tenant=criteria.tenant)
         places = [place for place in places if place.event_id not in completed]
-    received = [ReceivedRow(p.tenant, p.event_id, p.trace_id) for p in places if p.is_received]
-    twice = recorded_too(rows.store, received)
-    places = [p for p in places if not (p.is_received and (p.tenant, p.event_id) in twice)]
+    places = without_recorded_too(rows.store, places, _received_place)
     wanted = criteria.offset + criteria.limit
     found = _read(rows.store, places[criteria.offset : wanted], tenant=criteria.tenant)
-    if criteria.outcome == "incomplete":  # these places do not tell what was received: a page may be shorter for it
-        found = _without_recorded_too(rows.store, found)
     return len(places) >= wanted, found
 
 

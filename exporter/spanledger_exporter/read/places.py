@@ -7,8 +7,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -102,12 +102,15 @@ class Rows:
         return sorted(half + others, key=lambda place: place.order)[:taken]
 
     def _newest(self, store: Store, way: Conditions, taken: int) -> list[Place]:
-        ids = _IDS if self.with_ids else _NO_IDS
-        sql = f"SELECT {_KEYS}, {ids} FROM {self.table} WHERE {way} {_NEWEST}"
+        sql = f"SELECT {_KEYS}, {_IDS if self.with_ids else _NO_IDS} FROM {self.table} WHERE {way} {_NEWEST}"
+        return replace(self, store=store).places(sql, way.parameters | {"taken": taken})
+
+    def places(self, sql: str, parameters: Mapping[str, Any]) -> list[Place]:
+        """Return what a question finds that asks for the members of `Place`, in their order."""
         return [
             Place(start_ns, time_ns, chain, seq, bool(has_outcome), event_id, trace_id, tenant, bool(is_received))
-            for start_ns, time_ns, chain, seq, has_outcome, event_id, trace_id, tenant, is_received in store.query(
-                sql, way.parameters | {"taken": taken}
+            for start_ns, time_ns, chain, seq, has_outcome, event_id, trace_id, tenant, is_received in self.store.query(
+                sql, parameters
             )
         ]
 

@@ -8,11 +8,11 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spanledger_exporter.read.envelopes import of_tenant
-from spanledger_exporter.read.received import ReceivedRow, recorded_too
+from spanledger_exporter.read.received import ReceivedRow, without_recorded_too
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.store.views import QUEUE_CANDIDATE, QUEUE_WHY
 
@@ -77,15 +77,14 @@ def _described(store: Store, moments: Sequence[_Moment], *, tenant: str) -> list
     came_up = frozenset(moments)
     read = (dict(zip(names, row, strict=True)) for row in rows)
     items = [item for item in read if (item.pop("time_ns"), item["tenant"], item["case_id"]) in came_up]
-    received = [ReceivedRow(i["tenant"], i["event_id"], i["trace_id"]) for i in items if i["is_received"]]
-    twice = recorded_too(store, received)
+    items = without_recorded_too(store, items, _received)
     settled = _named_by_reviews(store, [item["event_id"] for item in items], tenant=tenant)
+    waiting_still = [item for item in items if (item["tenant"], item["event_id"]) not in settled]
+    return [{name: value for name, value in item.items() if name != "is_received"} for item in waiting_still]
 
-    def waits(item: dict[str, Any]) -> bool:
-        key, is_received = (item["tenant"], item["event_id"]), item.pop("is_received")
-        return key not in settled and not (is_received and key in twice)
 
-    return [item for item in items if waits(item)]
+def _received(item: Mapping[str, Any]) -> ReceivedRow | None:
+    return ReceivedRow(item["tenant"], item["event_id"], item["trace_id"]) if item["is_received"] else None
 
 
 def _named_by_reviews(store: Store, event_ids: list[str], *, tenant: str) -> set[tuple[str, str]]:

@@ -6,12 +6,16 @@ set of half its ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
+from spanledger_exporter.read.criteria import Conditions
+from spanledger_exporter.read.span_rows import rows_of_spans
 from spanledger_exporter.store.connection import Store
 
-IDS_PER_QUERY: Final = 5_000
+Found = TypeVar("Found")
+
+_RECORDED: Final = Conditions(("capture_tier = 'captured'",), {})
 
 
 class ReceivedRow(NamedTuple):
@@ -22,15 +26,18 @@ class ReceivedRow(NamedTuple):
     trace_id: str
 
 
-def recorded_too(store: Store, received: Sequence[ReceivedRow]) -> set[tuple[str, str]]:
-    """Return tenant and event id of those of some received rows whose span its own process recorded, to its end."""
-    found: set[tuple[str, str]] = set()
-    for start in range(0, len(received), IDS_PER_QUERY):
-        some = received[start : start + IDS_PER_QUERY]
-        rows = store.query(  # the index over traces spares most of the table
-            f"SELECT DISTINCT tenant, event_id FROM {store.database}.rows WHERE trace_id IN {{traces:Array(String)}} "
-            "AND event_id IN {ids:Array(String)} AND capture_tier = 'captured'",
-            {"traces": sorted({row.trace_id for row in some}), "ids": sorted({row.event_id for row in some})},
-        )
-        found |= {(tenant, event_id) for tenant, event_id in rows}
-    return found & {(row.tenant, row.event_id) for row in received}
+def without_recorded_too(
+    store: Store, found: Sequence[Found], received: Callable[[Found], ReceivedRow | None]
+) -> list[Found]:
+    """Return what was found without what was received of spans that their own processes recorded, to their end.
+
+    `received` tells of which span something was received; None where it was not.
+    """
+    spans = [received(one) for one in found]
+    asked = [(span.event_id, span.trace_id) for span in spans if span is not None]
+    recorded = rows_of_spans(store, asked, _RECORDED)
+    return [
+        one
+        for one, span in zip(found, spans, strict=True)
+        if span is None or (span.tenant, span.event_id) not in recorded
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from ledgers import MONDAY_NS, Chain, Ledger, part
 from spanledger_exporter.config import load_settings
-from spanledger_exporter.read import finding, intents, newest, texts
+from spanledger_exporter.read import finding, intents, newest, span_rows, texts
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import BEGIN, Event
 from spanledger_exporter.read.finding import search, search_page
@@ -134,7 +134,7 @@ SMALL_WINDOWS = {
         (intents, "MAX_WINDOW_ROWS"): 8,
         (intents, "MOST_CANDIDATES"): 10,
     },
-    "released windows, few ids at once": {(newest, "PLACES_PER_QUERY"): 100, (intents, "IDS_PER_QUERY"): 50},
+    "released windows, few ids at once": {(newest, "PLACES_PER_QUERY"): 100, (span_rows, "IDS_PER_QUERY"): 50},
 }
 CRITERIA = {
     "everything": Criteria(),

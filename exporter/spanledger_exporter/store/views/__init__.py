@@ -53,15 +53,14 @@ _REPEATED = (
     "SETTINGS optimize_aggregation_in_order = 1"
 )
 
-RECEIVED = "SELECT 1 FROM {database}.rows WHERE capture_tier = 'ingested' LIMIT 1"
-"""Finds a row where something came over OTLP at all; nothing is to be counted once instead of twice without it."""
-
-COUNTED = (
+# Holds for every row but one that came over OTLP for a span whose own process recorded its end (adr/0011). Where
+# nothing came over OTLP at all, nothing is to be counted once instead of twice, and the set stays empty.
+_COUNTED = (
     "(capture_tier != 'ingested' OR (tenant, event_id) GLOBAL NOT IN (SELECT tenant, event_id FROM {database}.rows "
-    "WHERE (SELECT count() FROM (" + RECEIVED + ")) > 0 AND capture_tier = 'captured' "
+    "WHERE (SELECT count() FROM (SELECT 1 FROM {database}.rows WHERE capture_tier = 'ingested' LIMIT 1)) > 0 "
+    "AND capture_tier = 'captured' "
     "AND event_id GLOBAL IN (SELECT event_id FROM {database}.rows WHERE capture_tier = 'ingested')))"
 )
-"""Holds for every row but one that came over OTLP for a span whose own process recorded its end (adr/0011)."""
 
 # How far each chain is covered: by sealed segments, and by segments under an anchored checkpoint.
 _SEALED = (
@@ -103,7 +102,7 @@ _FRAGMENTS = {
     "queue_why": QUEUE_WHY,
     "columns": ", ".join((*_STORED, *(column.name for column in COLUMNS))),
     "repeated": _REPEATED,
-    "counted": COUNTED,
+    "counted": _COUNTED,
     "sealed": _SEALED,
     "review_texts": _TEXTS.replace("{event_type}", "human_review"),
     "decision_texts": _TEXTS.replace("{event_type}", "decision"),
