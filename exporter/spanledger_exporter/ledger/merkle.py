@@ -12,7 +12,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from operator import add
 
@@ -22,8 +22,8 @@ from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
 
-_LEAF = b"\x00"
-_NODE = b"\x01"
+LEAF_PREFIX = b"\x00"
+NODE_PREFIX = b"\x01"
 
 LeafRange = tuple[int, int]
 """Leaves `start` (included) to `end` (excluded)."""
@@ -31,17 +31,17 @@ LeafRange = tuple[int, int]
 
 def leaf_hash(leaf: bytes) -> bytes:
     """Return the hash of one leaf's data."""
-    return sha256(_LEAF + leaf).digest()
+    return sha256(LEAF_PREFIX + leaf).digest()
 
 
 def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
     """Return the hash of every leaf; the bulk form of `leaf_hash`."""
-    return prefixed_hashes(_LEAF, leaves)
+    return prefixed_hashes(LEAF_PREFIX, leaves)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE_PREFIX + left + right).digest()
 
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
@@ -57,13 +57,26 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def root_of_joined(hashes: bytes, nodes: Callable[[bytes], bytes]) -> bytes:
+    """Return the root over leaf hashes that stand behind each other.
+
+    `nodes` returns the hashes of inner nodes, given the hashes of their children; both behind each other.
+    """
+    if not hashes:
+        return EMPTY_ROOT
+    while len(hashes) > HASH_SIZE:
+        paired = len(hashes) // (2 * HASH_SIZE) * 2 * HASH_SIZE
+        hashes = nodes(hashes[:paired]) + hashes[paired:]  # an odd last one rises unchanged
+    return hashes
+
+
 def root_of_leaves(leaves: Iterable[bytes]) -> bytes:
     """Return the root over leaf data (a segment's row hashes, for instance)."""
     return root_of(leaf_hashes(leaves))
 
 
 def _parents(level: Sequence[bytes]) -> list[bytes]:
-    return prefixed_hashes(_NODE, map(add, level[::2], level[1::2]))  # an odd last one has no sibling
+    return prefixed_hashes(NODE_PREFIX, map(add, level[::2], level[1::2]))  # an odd last one has no sibling
 
 
 class Tree:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from hashlib import sha256
 
@@ -16,3 +17,8 @@ def prefixed_hashes(prefix: bytes, messages: Iterable[bytes | memoryview]) -> li
         hashing.update(message)
         keep(hashing.digest())
     return hashes
+
+
+def split(joined: bytes, width: int) -> list[bytes]:
+    """Return the values of one width that stand behind each other."""
+    return [value for (value,) in struct.iter_unpack(f"{width}s", joined)]

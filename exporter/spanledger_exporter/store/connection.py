@@ -14,6 +14,7 @@ Rules
 from __future__ import annotations
 
 import logging
+import os
 import re
 import tempfile
 import threading
@@ -29,13 +30,13 @@ from typing import Any, Final, Literal, Self
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.compression import get_compressor
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, OperationalError
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.directories import make_directory
-from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
+from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError
 from spanledger_exporter.store.address import DEFAULT_DATABASE, ServerAddress, parse_address
 from spanledger_exporter.store.attachment import Attachment
+from spanledger_exporter.store.driver_errors import translated
 from spanledger_exporter.store.lease import Lease, lock_path, read_holder
 from spanledger_exporter.store.links import remove_followed_links, remove_links
 from spanledger_exporter.store.native import NativeBlock
@@ -354,62 +355,6 @@ for _name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectio
     logging.getLogger(_name).addFilter(lambda _: not _SPEAKS_FOR_ITSELF.get())
 
 
-# Answers of the engine that say nothing about the statement: rights, capacity, shutdown, replication, a table that is
-# still to be made.
-_TRANSIENT_CODES = frozenset(
-    {
-        3, 60, 81, 159, 164, 192, 193, 194, 201, 202, 203, 209, 210, 212, 225, 236, 242, 243, 244, 252, 254, 265, 279,
-        285, 286, 289, 290, 319, 386, 394, 396, 410, 415, 425, 439, 473, 497, 499, 516, 574, 630, 668, 735, 774, 995,
-        999,
-    }
-)  # fmt: skip
-
-# Answers that blame the values: what cannot be parsed, converted or held, and a violated constraint.
-_DATA_CODES = frozenset({6, 26, 27, 32, 33, 38, 41, 53, 69, 70, 72, 117, 128, 131, 349, 407, 441, 469})
-
-_LOGIN_CODES = frozenset({192, 193, 194, 516})
-
-
-def translated(error: Exception, *, name: str) -> StoreError:
-    """Return the StoreError that says what `error` means for the store called `name`."""
-    code = getattr(error, "code", None)
-    text = _first_line(str(error))
-    if code in _LOGIN_CODES:
-        return StoreError(f"expected {name} to accept the user and password, got: {text}")
-    if code is not None and code not in _TRANSIENT_CODES:
-        blames_data = code in _DATA_CODES
-        return StoreRefusedError(f"expected {name} to accept it, got: {text}", code=code, blames_data=blames_data)
-    if isinstance(error, DataError):  # the driver's own, before anything was sent
-        return StoreRefusedError(f"expected values that fit the columns of {name}, got: {text}", blames_data=True)
-    if isinstance(
-        error, UnicodeDecodeError
-    ):  # the engine's refusal quotes bytes of ours, and the driver chokes on them
-        return StoreRefusedError(
-            f"expected {name} to accept it, got a refusal that is not UTF-8: {error.object[:200]!r}"
-        )
-    if isinstance(error, OperationalError) and code is None:
-        return StoreError(
-            f"expected an answer from {name}, got: {_first_line(_root(error))}: "
-            "is the server up, and are host, port and TLS right?"
-        )
-    kind = "" if isinstance(error, ClickHouseError) else f"{type(error).__name__}: "
-    return StoreError(f"expected {name} to do its work, got: {kind}{text}")
-
-
-def _root(error: BaseException) -> str:
-    """Return what the innermost exception says: a refused connection comes wrapped four times."""
-    said = str(error)
-    inner = error.__cause__ or error.__context__
-    while inner is not None:
-        said = str(inner) or said
-        inner = inner.__cause__ or inner.__context__
-    return said
-
-
-def _first_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()[:600]
-
-
 def _client(**options: Any) -> Client:
     import clickhouse_connect  # noqa: PLC0415 - half a second that only a process with a store pays
 
@@ -481,6 +426,11 @@ def _attach(directory: Path, **engine_settings: str | int) -> Store:
     return store
 
 
+# The engine's allocator gives memory back within milliseconds, and the next query asks for it page by page. On a
+# virtual machine that is 3 us a page: a quarter of what it takes to read a row of a kilobyte.
+_KEEP_MEMORY = "dirty_decay_ms:20000"
+
+
 def _embedded_client(directory: Path, **settings: str | int) -> Client:
     if not EMBEDDED_CONFIGURATION.is_file():
         raise ConfigurationError(
@@ -489,6 +439,7 @@ def _embedded_client(directory: Path, **settings: str | int) -> Client:
         )
     # The engine makes its files readable for everybody, and what people said to a model is in them.
     make_directory(directory)
+    os.environ.setdefault("JE_MALLOC_CONF", _KEEP_MEMORY)  # read once, when the engine is imported
     return _client(
         interface="chdb",
         path=str(directory),

@@ -7,7 +7,8 @@ Rules
 - Values of fixed width (FixedString, unsigned integers) come as the bytes of the whole column; a String column comes as
   one view per value, into the answer itself; where all are equal it is one view, so many times.
 - A UInt32 column in front of a String column has the sizes of its values. They are only a short cut to where each ends:
-  sizes that do not lead to the end of the column do not parse.
+  sizes that do not lead to the end of the column do not parse. Such a column is not walked over before somebody asks
+  for a value (`SizedStrings`).
 - A query that is read this way casts its columns, so that their types are known whatever the table says.
 - What does not parse to its last byte raises StoreError: half an answer is none.
 """
@@ -15,17 +16,70 @@ Rules
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from operator import sub
+from typing import overload
 
 from spanledger_exporter.errors import StoreError
-from spanledger_exporter.store.native import read_text, read_varint, varint
+from spanledger_exporter.store.native import read_text, read_varint
 
 Column = bytes | Sequence[memoryview]
 
+LENGTH_BYTES = 2
+"""What stands before a string of 128 to 16,383 bytes: all envelopes, nearly always."""
+
 _FIXED = re.compile(rb"FixedString\((\d+)\)|UInt(8|16|32|64)")
+
+
+class SizedStrings(Sequence[memoryview]):
+    """Strings as they stand in the blocks of an answer: each behind LENGTH_BYTES of its length.
+
+    `parts` are the bytes of each block's column, and the sizes of its strings as numbers of 4 bytes.
+    """
+
+    __slots__ = ("_views", "parts")
+
+    def __init__(self, parts: Sequence[tuple[memoryview, array[int]]]) -> None:
+        self.parts = parts
+        self._views: list[memoryview] = []
+
+    def __len__(self) -> int:
+        return sum(len(sizes) for _, sizes in self.parts)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[memoryview]: ...
+    def __getitem__(self, at: int | slice) -> memoryview | Sequence[memoryview]:
+        return self._all()[at]
+
+    def _all(self) -> list[memoryview]:
+        if not self._views:
+            for joined, sizes in self.parts:
+                ends = list(accumulate(map(LENGTH_BYTES.__add__, sizes)))
+                self._views += map(joined.__getitem__, map(slice, map(sub, ends, sizes), ends))
+        return self._views
+
+
+def joined_columns(blocks: Iterable[list[Column]]) -> list[Column]:
+    """Return the columns of an answer, of all its blocks together; no column when there is no block."""
+    return [parts[0] if len(parts) == 1 else _joined(parts) for parts in zip(*blocks, strict=True)]
+
+
+def _joined(parts: Sequence[Column]) -> Column:
+    fixed = [part for part in parts if isinstance(part, bytes)]
+    if fixed:  # a column has one type in all blocks
+        return b"".join(fixed)
+    sized = [part.parts for part in parts if isinstance(part, SizedStrings)]
+    if len(sized) == len(parts):
+        return SizedStrings(list(chain.from_iterable(sized)))
+    return [string for part in parts if not isinstance(part, bytes) for string in part]
 
 
 def read_native(data: bytes) -> Iterator[list[Column]]:
@@ -44,33 +98,41 @@ def _read_block(data: bytes, position: int) -> tuple[int, int, list[Column]]:
     count, position = read_varint(data, position)
     rows, position = read_varint(data, position)
     columns: list[Column] = []
-    sizes: tuple[int, ...] = ()
+    sizes = array("I")
     for _ in range(count):
         _, position = _string(data, position)
         kind, position = _string(data, position)
         if kind == b"String":
             strings, position = _sized(data, position, sizes) if sizes else _strings(data, position, rows)
             columns.append(strings)
-            sizes = ()
+            sizes = array("I")
         else:
             values = data[position : position + rows * _width(kind)]
             position += rows * _width(kind)
             columns.append(values)
-            sizes = struct.unpack(f"<{rows}I", values) if kind == b"UInt32" and position <= len(data) else ()
+            sizes = _numbers(values if kind == b"UInt32" and position <= len(data) else b"")
         if position > len(data):
             raise _torn(data)
     return position, rows, columns
 
 
-def _sized(data: bytes, position: int, sizes: Sequence[int]) -> tuple[list[memoryview], int]:
-    if min(sizes) > 127 and max(sizes) < 1 << 14:  # two bytes of length each: all envelopes, nearly always
-        steps = [size + 2 for size in sizes]
-    else:
-        steps = [size + len(varint(size)) for size in sizes]
-    ends = list(accumulate(steps, initial=position))[1:]
-    if ends[-1] > len(data) or _string(data, ends[-1] - steps[-1])[1] != ends[-1]:
+def _sized(data: bytes, position: int, sizes: array[int]) -> tuple[Sequence[memoryview], int]:
+    if min(sizes) < 1 << 7 or max(sizes) >= 1 << 14:
+        strings, end = _strings(data, position, len(sizes))
+        if list(map(len, strings)) != sizes.tolist():
+            raise _torn(data)
+        return strings, end
+    end = position + sum(sizes) + LENGTH_BYTES * len(sizes)
+    if end > len(data) or _string(data, end - sizes[-1] - LENGTH_BYTES)[1] != end:
         raise _torn(data)
-    return list(map(memoryview(data).__getitem__, map(slice, map(sub, ends, sizes), ends))), ends[-1]
+    return SizedStrings([(memoryview(data)[position:end], sizes)]), end
+
+
+def _numbers(values: bytes) -> array[int]:
+    numbers = array("I", values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def _strings(data: bytes, position: int, rows: int) -> tuple[list[memoryview], int]:

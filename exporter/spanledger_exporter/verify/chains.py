@@ -6,8 +6,8 @@ Rules
 - The same (chain, seq) with one row hash is a retry and benign; with two it is equivocation.
 - A chain starts at 0, with the genesis hash, and has no gaps; its time does not run backwards.
 - A segment's root, head, times and tenant are computed again from the rows and compared with the log entry.
-- Rows are judged a run at a time, column by column (`_holds`), because that takes half the time. A run that does not
-  hold is judged again row by row (`_explain`), which may be slow and says what is wrong.
+- A batch is hashed column by column, and its rows are judged a run at a time (`_holds`), because that takes a third of
+  the time. A run that does not hold is judged again row by row (`_explain`), which may be slow and says what is wrong.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
-from itertools import repeat
 
 from spanledger_exporter.ledger.log_entry import Segment
-from spanledger_exporter.ledger.merkle import root_of_leaves
-from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes
-from spanledger_exporter.ledger.row import ENV_LABEL, ROW_LABEL, env_hash, genesis_hash, row_hash
+from spanledger_exporter.ledger.merkle import HASH_SIZE, LEAF_PREFIX, NODE_PREFIX, leaf_hash, root_of_joined
+from spanledger_exporter.ledger.prefixed_hashes import split
+from spanledger_exporter.ledger.row import ROW_LABEL, env_hash, genesis_hash, row_hash
+from spanledger_exporter.verify.column_hashes import ColumnHashes, HashlibHashes
 from spanledger_exporter.verify.source import RowColumns, RowTuple
 from spanledger_exporter.verify.verdict import Findings
 
@@ -48,19 +47,22 @@ class ChainWalk:
 
     findings: Findings
     segments: Mapping[bytes, Sequence[Segment]] = field(default_factory=dict[bytes, Sequence[Segment]])
+    hashes: ColumnHashes = field(default_factory=HashlibHashes)
     chains: dict[bytes, ChainFacts] = field(default_factory=dict[bytes, ChainFacts])
     _facts: ChainFacts | None = None
     _pending: list[Segment] = field(default_factory=list[Segment])
-    _hashes: list[bytes] = field(default_factory=list[bytes])
+    _leaves: bytearray = field(default_factory=bytearray)
     _times: list[bytes] = field(default_factory=list[bytes])
     _tenants: set[str] = field(default_factory=set[str])
 
     def feed(self, rows: RowColumns) -> None:
         """Judge one batch; rows continue where the last batch ended."""
+        leaves = self.hashes.of_columns(LEAF_PREFIX, (rows.row_hashes, HASH_SIZE)) if self._are_hashed(rows) else b""
         start = 0
         while start < len(rows):
             stop = self._run_end(rows, start)
-            if self._holds(rows, start, stop):
+            if leaves and self._holds(rows, start, stop):
+                self._leaves += leaves[HASH_SIZE * start : HASH_SIZE * stop]
                 self._close_segments()
             else:
                 stop = max(stop, start + 1)
@@ -68,6 +70,13 @@ class ChainWalk:
                     self._explain(rows.row(at))
             start = stop
         self.findings.count("integrity", rows=len(rows))
+
+    def _are_hashed(self, rows: RowColumns) -> bool:
+        """Tell whether every envelope hashes to its env_hash, and every header to its row_hash."""
+        if self.hashes.of_strings(rows.labelled_envs) != rows.env_hashes:
+            return False
+        header = (rows.chains, 16), (rows.seqs, 8), (rows.prev_hashes, 32), (rows.times, 8), (rows.env_hashes, 32)
+        return self.hashes.of_columns(ROW_LABEL, *header) == rows.row_hashes
 
     def _run_end(self, rows: RowColumns, start: int) -> int:
         """Return the end of the rows from `start` that continue the chain, up to the end of the next segment."""
@@ -82,37 +91,22 @@ class ChainWalk:
         return bisect_right(range(stop), facts.chain, lo=start + 1, key=rows.chain)
 
     def _holds(self, rows: RowColumns, start: int, stop: int) -> bool:
-        """Tell whether every row of a run is as it must be; then the run is taken into the chain's facts.
-
-        Every value is compared, a column at a time. The header of each row is made from what must stand in it
-        (the chain, the next number, the hash of the row before, the hash of the envelope's bytes), and only its time is
-        taken from the row: with equal row hashes that is the header.
-        """
+        """Tell whether every row of a run follows the one before it; then the run is taken into the chain's facts."""
         count, facts = stop - start, self._facts
         if facts is None or not count or facts.last + count > MAX_SEQ:
             return False
-        seqs = struct.pack(f">{count}Q", *range(facts.last + 1, facts.last + count + 1))
         stored = rows.row_hashes[32 * start : 32 * stop]
         if (
             rows.chains[16 * start : 16 * stop] != facts.chain * count
-            or rows.seqs[8 * start : 8 * stop] != seqs
+            or rows.seqs[8 * start : 8 * stop]
+            != struct.pack(f">{count}Q", *range(facts.last + 1, facts.last + 1 + count))
             or rows.prev_hashes[32 * start : 32 * stop] != facts.head + stored[:-32]
         ):
             return False
-        times = _split(rows.times[8 * start : 8 * stop], 8)  # big-endian bytes compare like the numbers that they are
+        times = split(rows.times[8 * start : 8 * stop], 8)  # big-endian bytes compare like the numbers that they are
         if times[0] < facts.last_time.to_bytes(8, "big") or times != sorted(times):
             return False
-        digests = prefixed_hashes(ENV_LABEL, rows.envs[start:stop])
-        if b"".join(digests) != rows.env_hashes[32 * start : 32 * stop]:
-            return False
-        hashes = _split(stored, 32)
-        label = repeat(ROW_LABEL + facts.chain)
-        # One hash more than the rest: the newest row's own, which is nobody's predecessor here.
-        headers = map(b"".join, zip(label, _split(seqs, 8), (facts.head, *hashes), times, digests, strict=False))
-        if b"".join([header.digest() for header in map(sha256, headers)]) != stored:
-            return False
-        self._store(facts, facts.last + count, hashes[-1], int.from_bytes(times[-1], "big"))
-        self._hashes += hashes
+        self._store(facts, facts.last + count, stored[-32:], int.from_bytes(times[-1], "big"))
         self._times += times[0], times[-1]
         self._tenants.update(rows.tenants[start:stop])
         return True
@@ -152,7 +146,7 @@ class ChainWalk:
         self.findings.tampered("completeness", f"{places} sealed in the log and missing", chain=chain, seq=first)
 
     def _reset(self) -> None:
-        self._hashes.clear()
+        self._leaves.clear()
         self._times.clear()
         self._tenants.clear()
 
@@ -183,7 +177,7 @@ class ChainWalk:
         if time_ns < facts.last_time:
             findings.tampered("time", "the row is older than the row before it", chain=chain, seq=seq)
         self._store(facts, seq, link, time_ns)
-        self._hashes.append(link)
+        self._leaves += leaf_hash(link)
         self._times.append(time_ns.to_bytes(8, "big"))
         self._tenants.add(tenant)
         self._close_segments()
@@ -198,24 +192,23 @@ class ChainWalk:
 
     def _judge_segment(self, facts: ChainFacts, segment: Segment) -> None:
         self.findings.count("integrity", segments=1)
-        for reason in _differences(segment, facts.last, self._hashes, self._times, self._tenants):
+        for reason in self._differences(facts, segment):
             self.findings.tampered("integrity", reason, chain=facts.chain, seq=segment.first)
 
+    def _differences(self, facts: ChainFacts, segment: Segment) -> Iterator[str]:
+        name = f"the sealed segment {segment.first} to {segment.last}"
+        if facts.last != segment.last or len(self._leaves) != HASH_SIZE * (segment.last - segment.first + 1):
+            yield f"{name} does not consist of the rows that are there"
+            return
+        if facts.head != segment.head or self._root() != segment.root:
+            yield f"{name} was sealed over other row hashes"
+        oldest, newest = (int.from_bytes(time, "big") for time in (min(self._times), max(self._times)))
+        if (oldest, newest) != (segment.min_time, segment.max_time):
+            yield f"{name} was sealed with other times"
+        if self._tenants != {segment.tenant}:
+            yield f"{name} was sealed for tenant {segment.tenant!r}, the rows say {', '.join(sorted(self._tenants))}"
 
-def _differences(
-    segment: Segment, last: int, hashes: Sequence[bytes], times: Sequence[bytes], tenants: set[str]
-) -> Iterator[str]:
-    name = f"the sealed segment {segment.first} to {segment.last}"
-    if last != segment.last or len(hashes) != segment.last - segment.first + 1:
-        yield f"{name} does not consist of the rows that are there"
-        return
-    if hashes[-1] != segment.head or root_of_leaves(hashes) != segment.root:
-        yield f"{name} was sealed over other row hashes"
-    if tuple(int.from_bytes(time, "big") for time in (min(times), max(times))) != (segment.min_time, segment.max_time):
-        yield f"{name} was sealed with other times"
-    if tenants != {segment.tenant}:
-        yield f"{name} was sealed for tenant {segment.tenant!r}, the rows say {', '.join(sorted(tenants))}"
-
-
-def _split(column: bytes, width: int) -> list[bytes]:
-    return [value for (value,) in struct.iter_unpack(f"{width}s", column)]
+    def _root(self) -> bytes:
+        return root_of_joined(
+            bytes(self._leaves), lambda pairs: self.hashes.of_columns(NODE_PREFIX, (pairs, 2 * HASH_SIZE))
+        )

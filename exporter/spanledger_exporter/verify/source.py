@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from spanledger_exporter.ledger.chain_registry import ChainOpening
+from spanledger_exporter.ledger.row import ENV_LABEL
 
 RowTuple = tuple[bytes, int, bytes, int, bytes, bytes, bytes, str]
 """chain_id, seq, prev_hash, time_ns, env, env_hash, row_hash, tenant."""
@@ -23,7 +24,8 @@ _NUMBER = struct.Struct(">Q")
 class RowColumns:
     """A batch of rows, column by column: there are millions of rows, and whole columns are compared at once.
 
-    Columns of fixed width are one value behind the other; numbers are 8 bytes big-endian, as they are hashed.
+    Columns of fixed width are one value behind the other; numbers are 8 bytes big-endian, as they are hashed. Envelopes
+    stand behind ENV_LABEL, as they are hashed, too.
     """
 
     chains: bytes
@@ -32,7 +34,7 @@ class RowColumns:
     times: bytes
     env_hashes: bytes
     row_hashes: bytes
-    envs: Sequence[bytes | memoryview]
+    labelled_envs: Sequence[bytes | memoryview]
     tenants: Sequence[str]
 
     @classmethod
@@ -45,12 +47,12 @@ class RowColumns:
         def numbers(at: int) -> bytes:
             return b"".join(_NUMBER.pack(row[at]) for row in rows)
 
-        envs, tenants = [row[4] for row in rows], [row[7] for row in rows]
+        envs, tenants = [ENV_LABEL + row[4] for row in rows], [row[7] for row in rows]
         return cls(joined(0), numbers(1), joined(2), numbers(3), joined(5), joined(6), envs, tenants)
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self.envs)
+        return len(self.tenants)
 
     def chain(self, at: int) -> bytes:
         """Return the chain of one row."""
@@ -61,7 +63,8 @@ class RowColumns:
         number, digest = slice(8 * at, 8 * at + 8), slice(32 * at, 32 * at + 32)
         (seq,), (time_ns,) = _NUMBER.unpack(self.seqs[number]), _NUMBER.unpack(self.times[number])
         hashes = self.env_hashes[digest], self.row_hashes[digest]
-        return self.chain(at), seq, self.prev_hashes[digest], time_ns, bytes(self.envs[at]), *hashes, self.tenants[at]
+        env = bytes(self.labelled_envs[at][len(ENV_LABEL) :])
+        return self.chain(at), seq, self.prev_hashes[digest], time_ns, env, *hashes, self.tenants[at]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,16 @@ import secrets
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain as chained
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
+from spanledger_exporter.ledger.prefixed_hashes import split
+from spanledger_exporter.ledger.row import ENV_LABEL
 from spanledger_exporter.store.columns import COLUMNS, PARSED, from_parsed
 from spanledger_exporter.store.connection import Store
+from spanledger_exporter.store.native_answer import joined_columns
 from spanledger_exporter.verify.envelopes import PRUNING, SCHEMA
 from spanledger_exporter.verify.source import (
     CheckpointRow,
@@ -58,12 +62,14 @@ _AS_IT_LIES = f"ORDER BY tenant, chain_id, seq {SETTINGS}, max_threads = 1"
 ColumnsMode = Literal["auto", "python", "sql"]
 
 # In the order of `RowColumns`, cast so that an altered table cannot change what is read. The length goes before the
-# envelopes: `read_native` then finds their ends without walking over them.
+# envelopes: `read_native` then need not walk over them. Each stands behind the label with which it is hashed, so that
+# nobody has to put the two together.
 _ROW_COLUMNS = (
     "CAST(chain_id AS FixedString(16)), reverse(reinterpretAsFixedString(CAST(seq AS UInt64))), "
     "CAST(prev_hash AS FixedString(32)), reverse(reinterpretAsFixedString(CAST(time_ns AS UInt64))), "
     "CAST(env_hash AS FixedString(32)), CAST(row_hash AS FixedString(32)), "
-    "CAST(length(env) AS UInt32), CAST(env AS String), CAST(tenant AS String)"
+    f"CAST({len(ENV_LABEL)} + length(env) AS UInt32), unhex('{ENV_LABEL.hex()}') || CAST(env AS String), "
+    "CAST(tenant AS String)"
 )
 _ENVELOPE_COLUMNS = ", ".join(
     ["chain_id", "seq", "time_ns", "env", "toString(tenant)", *(f"{column.compare}" for column in COLUMNS)]
@@ -167,24 +173,27 @@ class StoreSource:
         The next batch is read while the caller hashes this one: the engine works outside of Python's lock.
         """
         with ThreadPoolExecutor(1, "verify-read") as reader:
-            following: Future[list[RowColumns]] | None = None
-            for batch in self._batches():
-                current, following = following, reader.submit(self._read, batch)
-                if current is not None:
-                    yield from current.result()
-            if following is not None:
-                yield from following.result()
+            following: Future[RowColumns | None] | None = None
+            for batch in chained(self._batches(), (None,)):
+                current, following = following, batch and reader.submit(self._read, batch)
+                if current is not None and (rows := current.result()) is not None:
+                    yield rows
 
-    def _read(self, batch: _Batch) -> list[RowColumns]:
+    def _read(self, batch: _Batch) -> RowColumns | None:
         if batch.is_of_one_chain:
             rows = self._rows_where(batch.condition, _AS_IT_LIES)
-            if _is_rising(b"".join([part.seqs for part in rows])):
+            if rows is None or _is_rising(rows.seqs):
                 return rows
         return self._rows_where(batch.condition, _IN_ORDER)
 
-    def _rows_where(self, condition: str, order: str) -> list[RowColumns]:
-        sql = f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} {order}"
-        return [_row_columns(columns) for columns in self.store.native(sql)]
+    def _rows_where(self, condition: str, order: str) -> RowColumns | None:
+        blocks: list[list[Any]] = list(self.store.native(f"SELECT {_ROW_COLUMNS} FROM rows WHERE {condition} {order}"))
+        if not blocks:
+            return None
+        tenants = [tenant for block in blocks for tenant in _texts(block.pop())]
+        columns: list[Any] = joined_columns(blocks)
+        chains, seqs, prev_hashes, times, env_hashes, row_hashes, _, labelled_envs = columns
+        return RowColumns(chains, seqs, prev_hashes, times, env_hashes, row_hashes, labelled_envs, tenants)
 
     def envelopes(self) -> Iterator[EnvelopeRow]:
         """Yield every envelope of a small ledger, or those that the engine's comparison leaves open."""
@@ -299,13 +308,8 @@ def mismatch_sql() -> str:
     )
 
 
-def _row_columns(columns: Sequence[Any]) -> RowColumns:
-    chains, seqs, prev_hashes, times, env_hashes, row_hashes, _, envs, tenants = columns
-    return RowColumns(chains, seqs, prev_hashes, times, env_hashes, row_hashes, envs, _texts(tenants))
-
-
 def _texts(values: Sequence[memoryview]) -> list[str]:
-    """Return strings of which there are few: a batch has one tenant, mostly, and then one view stands for them all."""
+    """Return strings of which there are few: a block has one tenant, mostly, and then one view stands for them all."""
     known: dict[bytes, str] = {}
     if values[0] is values[-1]:
         return [bytes(values[0]).decode(errors="backslashreplace")] * len(values)
@@ -315,7 +319,10 @@ def _texts(values: Sequence[memoryview]) -> list[str]:
 
 def _is_rising(seqs: bytes) -> bool:
     """Tell whether numbers of 8 bytes, as they are hashed, are in order and none is there twice."""
-    values = [value for (value,) in struct.iter_unpack("8s", seqs)]
+    first, count = int.from_bytes(seqs[:8], "big"), len(seqs) // 8
+    if first + count <= 2**64 and seqs == struct.pack(f">{count}Q", *range(first, first + count)):
+        return True
+    values = split(seqs, 8)
     return values == sorted(values) and len(set(values)) == len(values)
 
 

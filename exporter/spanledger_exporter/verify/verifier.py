@@ -35,6 +35,7 @@ from spanledger_exporter.verify.checkpoints import (
     tell_unsigned,
 )
 from spanledger_exporter.verify.claims import review_claims
+from spanledger_exporter.verify.column_hashes import column_hashes
 from spanledger_exporter.verify.contents import review_contents
 from spanledger_exporter.verify.coverage import find_breaks, review_coverage
 from spanledger_exporter.verify.envelopes import EnvelopeReview
@@ -180,7 +181,7 @@ class _Verification:
     def _walk(self, view: LogView) -> dict[bytes, ChainFacts]:
         if self.walk is not None:
             return self.walk(view, self.findings)
-        walk = ChainWalk(self.findings, view.segments)
+        walk = ChainWalk(self.findings, view.segments, column_hashes(self.source.row_count()))
         done = 0
         for batch in self.source.rows():
             walk.feed(batch)
