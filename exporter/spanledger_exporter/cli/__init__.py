@@ -1,7 +1,8 @@
 """`spanledger COMMAND …`: finds the command's module and runs it.
 
 Each command is a module `spanledger_exporter.cli.<name>_command` with two functions:
-`add_arguments(parser: argparse.ArgumentParser) -> None` and `run(arguments: argparse.Namespace) -> int`.
+`add_arguments(parser: argparse.ArgumentParser) -> None` and `run(arguments: argparse.Namespace) -> int`, and perhaps
+`EPILOG`, what its help ends with.
 Only the named command's module is imported, so that `spanledger --help` stays fast.
 Data goes to stdout, talk to stderr. Exit status: 0 done · 1-3 the command's own verdict · 64 wrong usage ·
 69 the store or a service is unavailable, or a file cannot be read or written · 70 a mistake of ours · 78 wrong
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.cli.termination import ended_by_signals
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError, UsageError
 
@@ -144,11 +146,11 @@ def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
         with ended_by_signals():
             return run(arguments)
     except UsageError as error:
-        return _say(error, EXIT_USAGE)
+        return _end(error, EXIT_USAGE)
     except ConfigurationError as error:
-        return _say(error, EXIT_CONFIGURATION)
+        return _end(error, EXIT_CONFIGURATION)
     except SpanledgerError as error:
-        return _say(error, EXIT_UNAVAILABLE)
+        return _end(error, EXIT_UNAVAILABLE)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: `| head`
         return 0
@@ -156,12 +158,12 @@ def _run(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace
         return 130
     except OSError as error:
         advice = "check the path, its permissions and the disk's free space (`spanledger doctor` looks at them)"
-        return _say(f"{error}: {advice}", EXIT_UNAVAILABLE)
+        return _end(f"{error}: {advice}", EXIT_UNAVAILABLE)
     except Exception:  # Python's own status for it is 1, which is the verdict "tampered"
         traceback.print_exc()
-        return _say("this is a mistake of ours, not a verdict: please report it with the lines above", EXIT_SOFTWARE)
+        return _end("this is a mistake of ours, not a verdict: please report it with the lines above", EXIT_SOFTWARE)
 
 
-def _say(error: Exception | str, status: int) -> int:
-    print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+def _end(error: Exception | str, status: int) -> int:
+    say(error)
     return status

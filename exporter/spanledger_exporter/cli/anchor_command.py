@@ -10,7 +10,8 @@ from typing import Any
 
 from spanledger_exporter.anchors.anchor import Anchor, AnchorError, Archive
 from spanledger_exporter.anchors.configured import open_anchors, weakness
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ProofError
 from spanledger_exporter.keys.key_ring import open_key_ring
@@ -20,6 +21,10 @@ from spanledger_exporter.seal.log_state import load_log
 from spanledger_exporter.seal.publication import publish
 from spanledger_exporter.store.connection import Store, open_store
 
+EPILOG = """examples:
+  spanledger anchor
+  spanledger anchor publish"""
+
 COLUMNS = ("kind", "target", "status", "receipt", "newest", "anchored_at")
 
 
@@ -27,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options."""
     parser.add_argument("action", nargs="?", default="list", choices=["list", "publish"], help="default: list")
     add_output_arguments(parser)
-    parser.epilog = "examples:\n  spanledger anchor\n  spanledger anchor publish"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         told = [_describe(store, anchor, root) for anchor in anchors]
     warning = weakness(anchors, settings)
     if warning:
-        say(f"spanledger: {warning}")
+        say(warning)
     for anchor in told:
         if "detail" in anchor:
-            say(f"spanledger: {anchor['target']}: {anchor['detail']}")
+            say(f"{anchor['target']}: {anchor['detail']}")
     print_records(told, output_options(arguments), columns=COLUMNS)
     return _exit_status(told)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import threading
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from spanledger_exporter.cli.numbers import port
+from spanledger_exporter.cli.talk import say
+from spanledger_exporter.cli.termination import on_stop
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 
@@ -37,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=port, default=HTTP_PORT, help="OTLP over HTTP (4318)")
     parser.add_argument("--grpc-port", type=port, default=GRPC_PORT, help="OTLP over gRPC (4317)")
     parser.add_argument("--no-ship", action="store_true", help="only fill the spool: another process ships and seals")
-    parser.epilog = EPILOG
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,16 +58,15 @@ def run(arguments: argparse.Namespace) -> int:
     stopped = threading.Event()
     follower = None if arguments.no_ship else follow(settings)
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop() -> None:
         stopped.set()
         if follower:
             follower.stop()
 
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, stop)
+    on_stop(stop)
     grpc_server.start()
     http_thread.start()
-    _say(f"OTLP over HTTP on {_address_of(http, http_thread)}, over gRPC on {arguments.host}:{grpc_port}")
+    say(f"OTLP over HTTP on {_address_of(http, http_thread)}, over gRPC on {arguments.host}:{grpc_port}")
     try:
         if follower:
             follower.run()
@@ -79,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         grpc_server.stop(STOP_GRACE_S).wait()
         http_thread.join(STOP_GRACE_S)
         ingest.close()
-    _say("stopped; what arrived after the last shipment is in the spool")
+    say("stopped; what arrived after the last shipment is in the spool")
     return 0
 
 
@@ -100,7 +97,3 @@ def _address_of(server: uvicorn.Server, thread: threading.Thread) -> str:
         thread.join(0.01)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     return f"{host}:{port}"
-
-
-def _say(text: str) -> None:
-    print(f"spanledger: {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from spanledger_exporter.cli.numbers import port
-from spanledger_exporter.cli.output import say
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import load_settings
+from spanledger_exporter.console.options import DEFAULT_PORT, LOOPBACK, ConsoleOptions, Person, read_people
 from spanledger_exporter.errors import ConfigurationError
 from spanledger_exporter.read.access import login_name
 
@@ -23,7 +24,7 @@ log: every local user can reach it. A people file has one line per person: NAME 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default 127.0.0.1")
-    parser.add_argument("--port", type=port, default=8420, help="default 8420")
+    parser.add_argument("--port", type=port, default=DEFAULT_PORT, help=f"default {DEFAULT_PORT}")
     parser.add_argument("--people", type=Path, metavar="FILE", help="who may sign in, with the hashes of their tokens")
     parser.add_argument("--user-header", default="", metavar="NAME", help="header in which a proxy says who asks")
     parser.add_argument("--tenant-header", default="", metavar="NAME", help="header in which it says of which tenant")
@@ -39,7 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
         import uvicorn  # noqa: PLC0415 - an extra
 
         from spanledger_exporter.console.app import make_app  # noqa: PLC0415
-        from spanledger_exporter.console.options import ConsoleOptions, Person, read_people  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(
             f"expected the console's packages, got {error}: pip install 'spanledger[console]'"
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         people=read_people(arguments.people) if arguments.people else {},
         user_header=arguments.user_header,
         tenant_header=arguments.tenant_header,
-        proxy_addresses=tuple(arguments.proxy or ("127.0.0.1", "::1")),
+        proxy_addresses=tuple(arguments.proxy or LOOPBACK),
         names=tuple(name.lower() for name in arguments.name),
     )
     settings = load_settings()
@@ -60,10 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not all(person.tenant for person in people):
         for name in sorted(person.name for person in people if person.tenant == settings.tenant):
             say(
-                f"spanledger: {name} sees tenant {settings.tenant} only, and under it this console records what people "
+                f"{name} sees tenant {settings.tenant} only, and under it this console records what people "
                 "see who see every tenant: set SPANLEDGER_TENANT to another name, or the access log shows it to them"
             )
-    say(f"spanledger: console on http://{options.host}:{options.port} (Ctrl-C ends it)")
+    say(f"console on http://{options.host}:{options.port} (Ctrl-C ends it)")
     # proxy_headers would let any client claim another address, and with it be the proxy.
     uvicorn.run(
         app, host=options.host, port=options.port, proxy_headers=False, server_header=False, log_level="warning"

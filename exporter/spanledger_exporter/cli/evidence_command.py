@@ -11,14 +11,15 @@ from pathlib import Path
 
 import orjson
 
-from spanledger_exporter.cli.output import OutputOptions, output_file, say
+from spanledger_exporter.cli.output import OutputOptions, output_file
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
-from spanledger_exporter.config import Settings, load_settings
+from spanledger_exporter.cli.talk import say
+from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import ProofError, UsageError
 from spanledger_exporter.evidence.collect import Scope
 from spanledger_exporter.evidence.create import Bundle, create_bundle
 from spanledger_exporter.evidence.report import scope_words
-from spanledger_exporter.keys.key_ring import KeyRing, open_key_ring
+from spanledger_exporter.keys.key_ring import find_key_ring
 from spanledger_exporter.read.when import parse_span
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.local import check_keys, pin_of
@@ -67,7 +68,7 @@ def _create(arguments: argparse.Namespace) -> int:
     )
     created_at = datetime.fromtimestamp(now_ns // 10**9, UTC).isoformat()
     with opened(arguments, "evidence", scope.as_json()) as (settings, store):
-        bundle = create_bundle(store, scope, keys=_keys(settings), created_at=created_at)
+        bundle = create_bundle(store, scope, keys=find_key_ring(settings), created_at=created_at)
     if not bundle.rows:
         raise UsageError(f"expected rows about {scope_words(scope.as_json())}, got none: nothing was written")
     with output_file(OutputOptions("zip", arguments.output)) as out:
@@ -76,23 +77,19 @@ def _create(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _keys(settings: Settings) -> KeyRing | None:
-    return open_key_ring(settings, make=False) if settings.keys_directory.is_dir() else None
-
-
 def _tell(bundle: Bundle, path: Path) -> None:
-    say(f"spanledger: {bundle.rows:,} rows and {bundle.contents:,} contents in {path}")
+    say(f"{bundle.rows:,} rows and {bundle.contents:,} contents in {path}")
     if len(bundle.tenants) > 1:
         names = ", ".join(bundle.tenants)
-        say(f"spanledger: they belong to {len(bundle.tenants)} tenants ({names}): --tenant makes a bundle of one")
+        say(f"they belong to {len(bundle.tenants)} tenants ({names}): --tenant makes a bundle of one")
     if bundle.unsealed:
-        say(f"spanledger: {bundle.unsealed:,} rows are not sealed and have no proof: `spanledger seal`, then again")
+        say(f"{bundle.unsealed:,} rows are not sealed and have no proof: `spanledger seal`, then again")
     if bundle.unsigned:
-        say(f"spanledger: not signed, so nobody can tell whether rows were left out of the bundle: {bundle.unsigned}")
+        say(f"not signed, so nobody can tell whether rows were left out of the bundle: {bundle.unsigned}")
     word = standalone.verify_file(path, trust_root=_own_pin())["verdict"]
     if word != "verified":  # whoever makes a bundle that does not hold hears it before its receiver does
-        say(f"spanledger: its verdict is {word.upper()}: `spanledger evidence verify {path}` says why")
-    say(f"spanledger: whoever checks it pins the trust root {bundle.pin or '(none)'}, and gets that digest elsewhere")
+        say(f"its verdict is {word.upper()}: `spanledger evidence verify {path}` says why")
+    say(f"whoever checks it pins the trust root {bundle.pin or '(none)'}, and gets that digest elsewhere")
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -106,7 +103,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _own_pin() -> str | None:
     """Return the digest of this machine's first trust root: every later one, in any bundle, follows from it."""
-    keys = _keys(load_settings())
+    keys = find_key_ring(load_settings())
     if keys is None:
         return None
     try:

@@ -6,9 +6,10 @@ import argparse
 import time
 from pathlib import Path
 
-from spanledger_exporter.cli.output import OutputOptions, output_file, say
+from spanledger_exporter.cli.output import OutputOptions, output_file
 from spanledger_exporter.cli.progress import Progress
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.exporting import count_rows, export_rows
 from spanledger_exporter.read.when import parse_span
@@ -50,5 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
         with output_file(OutputOptions(arguments.format, arguments.output)) as out:
             total = export_rows(store, criteria, arguments.format, out, advance=progress.advance)
         progress.finish()
-    say(f"spanledger: {total:,} rows exported")
+    say(f"{total:,} rows exported")
     return 0

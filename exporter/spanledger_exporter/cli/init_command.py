@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.store.address import DEFAULT_DATABASE, parse_address
@@ -71,5 +72,5 @@ def _apply(settings: Settings, layout: Layout) -> int:
         ensure_schema(store, layout)
         name = store.name
     done = f"version {VERSION}" if found == VERSION else f"version {found} → {VERSION}"
-    print(f"spanledger: {name}: tables and views are ready ({done})", file=sys.stderr)  # noqa: T201
+    say(f"{name}: tables and views are ready ({done})")
     return 0

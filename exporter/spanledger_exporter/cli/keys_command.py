@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.cli.numbers import positive, size
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import ConfigurationError, ProofError, UsageError, VerificationError
 from spanledger_exporter.keys.key_file import make_key, read_key_file, write_key_file
@@ -25,7 +25,7 @@ from spanledger_exporter.seal.sealing_keys import open_sealing_keys
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
 
-EXAMPLES = """examples:
+EPILOG = """examples:
   spanledger keys show --json
   spanledger keys rotate
   spanledger keys rotate --sign officer-1.key --sign officer-2.key
@@ -37,7 +37,6 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the actions and their options."""
-    parser.epilog = EXAMPLES
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="show the current key, all keys, and the trust root's pin")
     show.add_argument("--json", action="store_true", help="print JSON")
@@ -78,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ProofError as error:
         raise ConfigurationError(str(error)) from error
     except VerificationError as error:
-        print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+        say(error)
         return 1
     _print(describe(ring), is_json=arguments.json)
     return 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.read.inventory import find_inventory, in_use, read_inventory, with_responsibility
 
 EPILOG = """examples:
@@ -42,7 +43,6 @@ COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's options."""
-    parser.epilog = EPILOG
     parser.add_argument("--inventory", metavar="FILE", type=Path, help="YAML, TOML or JSON file that people keep")
     parser.add_argument("--check", action="store_true", help="end with 1 when a model in use is not listed")
     add_reading_arguments(parser)
@@ -58,5 +58,5 @@ def run(arguments: argparse.Namespace) -> int:
     print_records(records, output_options(arguments), columns=COLUMNS)
     missing = [str(record["model"]) for record in records if record["inventory"] == "not listed"]
     if path and missing:
-        say(f"spanledger: in use and not in {path}: {', '.join(missing)}")
+        say(f"in use and not in {path}: {', '.join(missing)}")
     return 1 if arguments.check and missing else 0

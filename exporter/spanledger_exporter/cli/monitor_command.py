@@ -10,14 +10,14 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import sys
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.cli.numbers import interval_s
+from spanledger_exporter.cli.talk import say
+from spanledger_exporter.cli.termination import on_stop
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.monitor.alarm import as_row, describe, post
@@ -28,6 +28,10 @@ from spanledger_exporter.recorder import Recorder
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.verify.local import load_trust
 from spanledger_exporter.verify.memory import default_memory_path, load_memory, save_memory
+
+EPILOG = """examples:
+  spanledger monitor --once
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 spanledger monitor --webhook https://alerts.example/hook"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust-root", metavar="SHA256|FILE", help="believe the trust root with this digest")
     parser.add_argument("--key", metavar="VKEY", action="append", default=[], help="believe this key and no other")
     parser.add_argument("--json", action="store_true", help="print each look as one line of JSON")
-    parser.epilog = (
-        "examples:\n  spanledger monitor --once\n"
-        "  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 spanledger monitor --webhook https://alerts.example/hook"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if arguments.once:
             return watch.once().verdict.exit_status
-        return watch.run(_stop_on_signals())
+        stop = threading.Event()
+        on_stop(stop.set)
+        return watch.run(stop)
 
 
 def _look(arguments: argparse.Namespace, settings: Settings) -> Look:
@@ -99,7 +101,7 @@ def _told(arguments: argparse.Namespace, settings: Settings) -> Generator[Callab
             try:
                 recorder.record(as_row(told))
             except SpanledgerError as error:
-                print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+                say(error)
 
     try:
         yield tell
@@ -120,7 +122,7 @@ def _print(told: dict[str, object], *, is_json: bool) -> None:
     assert isinstance(findings, list)  # noqa: S101 - as `describe` makes it
     for finding in findings:
         place = f" chain {finding['chain']} row {finding['seq']}" if finding["chain"] else ""
-        print(f"  {finding['check']} {finding['kind']}:{place} {finding['reason']}", file=sys.stderr)  # noqa: T201
+        say(f"  {finding['check']} {finding['kind']}:{place} {finding['reason']}", by="")
 
 
 def _post(url: str | None, seen: Look) -> bool:
@@ -129,13 +131,6 @@ def _post(url: str | None, seen: Look) -> bool:
     try:
         post(url, describe(seen))
     except SpanledgerError as error:
-        print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+        say(error)
         return False
     return True
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -175,8 +175,3 @@ def styled(text: str, code: str) -> str:
 def bold(text: str) -> str:
     """Return `text` in bold where colour is wanted."""
     return styled(text, "1")
-
-
-def say(text: str) -> None:
-    """Talk to the user on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -9,8 +9,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.prompts.prompt_file import Prompt, PromptFileError, find_prompt_files, read_prompt_file
@@ -43,7 +44,6 @@ UNMATCHED_COLUMNS = ("prompt_hash", "called_from", "first_used", "last_used", "c
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the actions and their options."""
-    parser.epilog = EPILOG
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     register = actions.add_parser("register", help="register every prompt file under a directory")
     register.add_argument("directory", metavar="DIR", type=Path, help="where the prompt files are")
@@ -67,9 +67,9 @@ def _register(directory: Path) -> int:
     with open_recorder(settings, role="cli") as recorder:
         fresh = register_prompts(recorder, [prompt for _, prompt in found], registry=registry, person=login_name())
     for path, prompt in found:
-        say(f"{prompt.name} {prompt.version}: {'registered' if prompt in fresh else 'known'} ({path})")
+        say(f"{prompt.name} {prompt.version}: {'registered' if prompt in fresh else 'known'} ({path})", by="")
         if not parse_template(prompt.template).is_specific:
-            say(f"{prompt.name} {prompt.version}: too little fixed text to recognise calls by")
+            say(f"{prompt.name} {prompt.version}: too little fixed text to recognise calls by", by="")
     return 0
 
 

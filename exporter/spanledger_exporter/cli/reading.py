@@ -7,7 +7,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from spanledger_exporter.cli.output import say, styled
+from spanledger_exporter.cli.output import styled
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.read.access import Access
 from spanledger_exporter.read.opening import open_for_reading
@@ -38,7 +39,7 @@ def spooled(settings: Settings, *, tenant: str = "") -> Unshipped:
     """Return what lies in the spool and not in the store; says so where it is too much to look at."""
     unshipped = read_unshipped(settings.spool_directory, tenant=tenant)
     if unshipped.warning:
-        say(f"spanledger: {unshipped.warning}")
+        say(unshipped.warning)
     return unshipped
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from spanledger_exporter.cli.numbers import duration_s
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled
-from spanledger_exporter.cli.show_command import look_up
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.access import login_name
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.event import Event
+from spanledger_exporter.read.finding import find_named
 from spanledger_exporter.read.judging import (
     Judgement,
     complete_review,
@@ -81,14 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
             reasoning=arguments.reasoning,
             seconds_spent=arguments.seconds,
         )
-        review = complete_review(review, subject, load_contents(store, [subject], unshipped=unshipped))
+        review = complete_review(
+            review, subject, load_contents(store, [subject], tenant=arguments.tenant, unshipped=unshipped)
+        )
         judgement = review_row(review, subject, content_policy(settings))
     return print_recorded(record(settings, judgement), judgement, arguments)
 
 
 def subject_of(store: Store, event_id: str, *, tenant: str = "", unshipped: Unshipped) -> Event:
     """Return the event that is judged. Raises UsageError when there is none, or several, under this id."""
-    found = look_up(store, event_id, tenant=tenant, unshipped=unshipped)
+    found = find_named(store, event_id, tenant=tenant, unshipped=unshipped)
     if len(found) != 1:
         raise UsageError(f"expected one event with the id {event_id}, got {len(found)}: `spanledger search` finds ids")
     return found[0]
@@ -113,7 +116,7 @@ def print_recorded(row: RowId, judgement: Judgement, arguments: argparse.Namespa
     print_records([recorded], output_options(arguments), columns=("event_id", "event_type", "parent_event_id", "state"))
     body = judgement.envelope.get("review", {})
     if body.get("is_self_review") and body.get("action") in {"approve", "edit"}:
-        say("spanledger: recorded, and marked: the reviewer wrote the draft (four eyes were not at work)")
+        say("recorded, and marked: the reviewer wrote the draft (four eyes were not at work)")
     return 0
 
 

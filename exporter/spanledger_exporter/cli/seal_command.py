@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.configured import open_anchors, weakness
 from spanledger_exporter.cli.numbers import interval_s
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import VerificationError
 from spanledger_exporter.seal.follow import follow
@@ -21,6 +21,10 @@ from spanledger_exporter.seal.sealer import SealReport, seal
 from spanledger_exporter.seal.sealing_keys import open_sealing_keys
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
+
+EPILOG = """examples:
+  spanledger seal
+  spanledger seal --follow"""
 
 INTERVAL_S = 10.0
 HEARTBEAT_S = 300.0
@@ -43,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--restore", metavar="REASON", help="log that data was restored from a backup, and why")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.epilog = "examples:\n  spanledger seal\n  spanledger seal --follow"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,13 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             return _seal(arguments, settings, store, anchors)
         except VerificationError as error:
-            print(f"spanledger: {error}", file=sys.stderr)  # noqa: T201
+            say(error)
             return 1
 
 
 def _seal(arguments: argparse.Namespace, settings: Settings, store: Store, anchors: list[Anchor]) -> int:
     keys = open_sealing_keys(settings, store, anchors)
-    _say_weakness(weakness(anchors, settings), is_json=arguments.json)
+    if (warning := weakness(anchors, settings)) and not arguments.json:
+        say(warning)
     if arguments.follow:
         return follow(
             store,
@@ -105,11 +109,6 @@ def report_as_json(report: SealReport) -> dict[str, Any]:
     }
 
 
-def _say_weakness(text: str, *, is_json: bool) -> None:
-    if text and not is_json:
-        print(f"spanledger: {text}", file=sys.stderr)  # noqa: T201
-
-
 def _tell(report: SealReport, *, is_json: bool) -> None:
     if is_json:
         print(json.dumps(report_as_json(report)), flush=True)  # noqa: T201
@@ -117,12 +116,12 @@ def _tell(report: SealReport, *, is_json: bool) -> None:
     for line in _lines(report):
         print(line, flush=True)  # noqa: T201
     for found in report.breaks:
-        print(f"NOT SEALED: chain {found.chain.hex()} from row {found.seq}: {found.reason}", file=sys.stderr)  # noqa: T201
+        say(f"NOT SEALED: chain {found.chain.hex()} from row {found.seq}: {found.reason}", by="")
     for publication in report.publications:
         if publication.detail:
-            print(f"anchor {publication.kind} {publication.status}: {publication.detail}", file=sys.stderr)  # noqa: T201
+            say(f"anchor {publication.kind} {publication.status}: {publication.detail}", by="")
     for warning in report.warnings:
-        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+        say(f"warning: {warning}", by="")
 
 
 def _lines(report: SealReport) -> list[str]:

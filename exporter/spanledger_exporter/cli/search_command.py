@@ -6,8 +6,9 @@ import argparse
 import time
 
 from spanledger_exporter.cli.numbers import positive
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records
 from spanledger_exporter.cli.reading import add_reading_arguments, opened
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.read.criteria import DEFAULT_LIMIT, Criteria
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.figures import format_duration, format_money
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_records([event.as_record() for event in events], options, columns=())
     if len(events) == criteria.limit:
-        say(f"spanledger: showing the newest {criteria.limit}; --limit shows more")
+        say(f"showing the newest {criteria.limit}; --limit shows more")
     return 0
 
 

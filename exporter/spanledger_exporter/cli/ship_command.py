@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import time
-from types import FrameType
 
+from spanledger_exporter.cli.talk import say
+from spanledger_exporter.cli.termination import on_stop
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import StoreBusyError, StoreError
 from spanledger_exporter.ship.follow import follow
@@ -42,15 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.follow:
         return _drain(settings)
     follower = follow(settings, seals=not arguments.no_seal)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        follower.stop()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, stop)
-    _say(f"following {settings.spool_directory}")
+    on_stop(follower.stop)
+    say(f"following {settings.spool_directory}")
     follower.run()
-    _say(f"stopped after {follower.totals.rows:,} rows and {follower.totals.contents:,} contents")
+    say(f"stopped after {follower.totals.rows:,} rows and {follower.totals.contents:,} contents")
     return 0
 
 
@@ -61,11 +55,11 @@ def _drain(settings: Settings) -> int:
         # Whoever holds the store ships too: what was asked for is an empty spool, not a second shipper.
         if not _is_emptied(settings):
             raise
-        _say("nothing is left: the process that holds the store has shipped it")
+        say("nothing is left: the process that holds the store has shipped it")
         return 0
     with store:
         report = drain(settings, store)
-    _say(_summary(report))
+    say(_summary(report))
     if report.withheld:
         raise StoreError(
             f"expected to read every chain in {settings.spool_directory}, got {report.withheld} that another user "
@@ -98,7 +92,3 @@ def _summary(report: ShipReport) -> str:
     if report.removed_files:
         parts.append(f"{report.removed_files} sealed spool files removed")
     return ", ".join(parts)
-
-
-def _say(text: str) -> None:
-    print(f"spanledger: {text}", file=sys.stderr)  # noqa: T201

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, print_text, say
+from spanledger_exporter.cli.output import add_output_arguments, output_options, print_records, print_text
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled, terminal_style
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.cli.timeline_command import event_record
-from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
 from spanledger_exporter.read.event import Event
 from spanledger_exporter.read.figures import format_visible
-from spanledger_exporter.read.finding import find_event, find_row
-from spanledger_exporter.read.unshipped import NOTHING, Unshipped
+from spanledger_exporter.read.finding import find_named
 from spanledger_exporter.read.waterfall import WaterfallOptions, format_waterfall, plain
-from spanledger_exporter.store.connection import Store
 
 EPILOG = """examples:
   spanledger show 8efcecd40e9982f05d8d0f57ab2d4e8e:4103a71f4ef02715
   spanledger show b002902628b069e81a6d7a816634825e:4 --json        chain and place
 
 Exit status 1 when there is no such event."""
-
-_PLACE = re.compile(r"([0-9a-f]{32}):(\d{1,15})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,34 +37,19 @@ def run(arguments: argparse.Namespace) -> int:
     options = output_options(arguments)
     with opened(arguments, "show", {"event_id": arguments.event}) as (settings, store):
         tenant, unshipped = arguments.tenant, spooled(settings, tenant=arguments.tenant)
-        events = look_up(store, arguments.event, tenant=tenant, unshipped=unshipped)
+        events = find_named(store, arguments.event, tenant=tenant, unshipped=unshipped)
         contents = load_contents(store, events, tenant=tenant, unshipped=unshipped)
     if not events:
-        say(f"spanledger: expected an event with the id {arguments.event}, got none; `spanledger search` finds ids")
+        say(f"expected an event with the id {arguments.event}, got none; `spanledger search` finds ids")
         return 1
     if len(events) > 1:
-        say(f"spanledger: {len(events)} rows claim this id; `spanledger verify` judges them")
+        say(f"{len(events)} rows claim this id; `spanledger verify` judges them")
     if options.is_for_people:
         style = terminal_style if sys.stdout.isatty() and options.path is None else plain
         print_text(_page(events, WaterfallOptions(contents, full=True, utc=options.utc, style=style)), options)
     else:
         print_records([event_record(event, contents) for event in events], options, columns=())
     return 0
-
-
-def look_up(store: Store, event: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
-    """Return the rows that an event id, or a place `CHAIN:SEQ`, names.
-
-    Blanks around it are not part of it: lines of a CSV file, from which shells take ids, end with a carriage return.
-    """
-    event = event.strip()
-    if not event:
-        raise UsageError("expected an event id, got an empty one")
-    found = find_event(store, event, tenant=tenant, unshipped=unshipped)
-    place = _PLACE.fullmatch(event)
-    if found or not place:
-        return found
-    return find_row(store, place[1], int(place[2]), tenant=tenant, unshipped=unshipped)
 
 
 def _page(events: Sequence[Event], options: WaterfallOptions) -> str:

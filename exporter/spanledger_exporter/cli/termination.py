@@ -7,7 +7,7 @@ Rules
   is told of the signal too: a command that has not ended `GRACE_S` later ends at once, with the same number. The
   scratch directory that it leaves is removed by the next reader.
 - A second signal ends the process at once, as if nothing of this were there.
-- What is ignored stays ignored (`nohup`). Commands that serve set handlers of their own; nothing here touches those.
+- What is ignored stays ignored (`nohup`). Handlers of commands that serve (`on_stop`) are left alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
@@ -57,6 +57,12 @@ def ended_by_signals() -> Generator[None]:
                 signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(before)
         os.close(tell)
+
+
+def on_stop(stop: Callable[[], object]) -> None:
+    """Call `stop` on SIGTERM and Ctrl-C instead of ending: for commands that serve until they are told."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def _terminate(number: int, _: FrameType | None) -> None:

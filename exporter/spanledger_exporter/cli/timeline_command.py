@@ -14,9 +14,9 @@ from spanledger_exporter.cli.output import (
     output_options,
     print_records,
     print_text,
-    say,
 )
 from spanledger_exporter.cli.reading import add_reading_arguments, opened, spooled, terminal_style
+from spanledger_exporter.cli.talk import say
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import ReadableContent, load_contents
 from spanledger_exporter.read.event import Event
@@ -67,9 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         contents = load_contents(store, events, tenant=tenant, unshipped=unshipped) if wants_content else None
     if not events:
-        say(f"spanledger: nothing is recorded about {arguments.case or arguments.trace}")
+        say(f"nothing is recorded about {arguments.case or arguments.trace}")
     if len(tenants := {event.text("tenant") for event in events}) > 1:
-        say(f"spanledger: events of tenants {', '.join(sorted(tenants))} are shown; --tenant shows those of one")
+        say(f"events of tenants {', '.join(sorted(tenants))} are shown; --tenant shows those of one")
     if options.is_for_people:
         _print_waterfall(arguments, events, contents, options)
     else:

@@ -6,19 +6,23 @@ Exit status: 0 stopped · 78 wrong key or setting.
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
+from spanledger_exporter.cli.numbers import HIGHEST_PORT
+from spanledger_exporter.cli.talk import say
+from spanledger_exporter.cli.termination import on_stop
 from spanledger_exporter.errors import ConfigurationError, ProofError
 from spanledger_exporter.keys.key_file import FileSigner, make_key, read_key_file, write_key_file
 from spanledger_exporter.ledger.note import COSIGNATURE_V1, VerifierKey, parse_vkey
 from spanledger_exporter.witness.server import serving
 from spanledger_exporter.witness.witness import Witness
 
-MAX_PORT = 65_535
+EPILOG = """example:
+  spanledger witness --name audit.example/w1 --log "$(cat log.vkey)"
+then, where the log is:
+  SPANLEDGER_ANCHORS='directory,witness:<vkey>@http://127.0.0.1:8095' spanledger seal"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,27 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directory", type=Path, default=Path("witness"), help="key and state (default: ./witness)")
     parser.add_argument("--name", help="the witness's name, when its key is made, such as audit.example/w1")
     parser.add_argument("--log", action="append", required=True, metavar="VKEY", help="a log's vkey (repeat)")
-    parser.epilog = (
-        'example:\n  spanledger witness --name audit.example/w1 --log "$(cat log.vkey)"\n'
-        "then, where the log is:\n  SPANLEDGER_ANCHORS='directory,witness:<vkey>@http://127.0.0.1:8095' spanledger seal"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     host, _, port = arguments.listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > MAX_PORT:
+    if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
         raise ConfigurationError(f"expected --listen HOST:PORT, got {arguments.listen!r}")
     signer = _signer(arguments.directory / "witness.key", arguments.name)
     logs = [_log_key(text) for text in arguments.log]
     witness = Witness(signer, logs=logs, directory=arguments.directory, clock_s=lambda: int(time.time()))
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_stop(stop.set)
     try:
         with serving(witness, host=host, port=int(port)) as url:
             print(f"{signer.verifier_key.vkey}", flush=True)  # noqa: T201
-            print(f"spanledger: witness {signer.verifier_key.name} at {url}", file=sys.stderr, flush=True)  # noqa: T201
+            say(f"witness {signer.verifier_key.name} at {url}")
             _tell_memory(witness)
             stop.wait()
     except OSError as error:
@@ -59,11 +58,11 @@ def _tell_memory(witness: Witness) -> None:
     try:
         remembered = witness.remembered()
     except ProofError as error:
-        print(f"spanledger: its state is damaged, restore it from a backup: {error}", file=sys.stderr)  # noqa: T201
+        say(f"its state is damaged, restore it from a backup: {error}")
         return
     for origin, size in remembered.items():
         told = f"up to size {size}" if size else "nothing: it believes the first checkpoint that it gets"
-        print(f"spanledger: remembers of {origin} {told}", file=sys.stderr, flush=True)  # noqa: T201
+        say(f"remembers of {origin} {told}")
 
 
 def _signer(path: Path, name: str | None) -> FileSigner:

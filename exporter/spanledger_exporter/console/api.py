@@ -26,7 +26,17 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from spanledger_exporter.console.pages import ASKABLE, Console, as_of, case_of, criteria_of, page_number, person_of, why
+from spanledger_exporter.console.pages import (
+    BESIDE_CRITERIA,
+    CRITERIA,
+    Console,
+    as_of,
+    case_of,
+    criteria_of,
+    page_number,
+    person_of,
+    why,
+)
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.encoding import format_json
@@ -116,7 +126,7 @@ class Api:
 
     async def queue(self, request: Request) -> Response:
         """List what waits for a review, page by page."""
-        person, page = person_of(request), page_number(request.query_params)
+        person, page = person_of(request), page_number(request)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "review queue", {}, reason=why(request))
@@ -127,14 +137,11 @@ class Api:
 
     async def events(self, request: Request) -> Response:
         """Search, page by page."""
-        person, page = person_of(request), page_number(request.query_params)
-        if unknown := sorted(request.query_params.keys() - ASKABLE):  # left out in silence it would find everything
-            raise UsageError(f"expected parameters out of {', '.join(sorted(ASKABLE))}, got {', '.join(unknown)}")
-        asked = {
-            key: value
-            for key, value in request.query_params.items()
-            if value and key not in {"page", "reason", "tenant", "as_of"}
-        }
+        person, page = person_of(request), page_number(request)
+        known = CRITERIA | BESIDE_CRITERIA
+        if unknown := sorted(request.query_params.keys() - known):  # left out in silence it would find everything
+            raise UsageError(f"expected parameters out of {', '.join(sorted(known))}, got {', '.join(unknown)}")
+        asked = {key: value for key, value in request.query_params.items() if value and key in CRITERIA}
         criteria = criteria_of(asked, tenant=person.tenant, page=page, limit=API_PAGE_SIZE)
 
         def find() -> tuple[list[dict[str, Any]], int]:

@@ -26,7 +26,7 @@ from spanledger_exporter.console.options import Person
 from spanledger_exporter.errors import RecordError, StoreError, UsageError
 from spanledger_exporter.evidence.collect import Scope
 from spanledger_exporter.evidence.create import create_bundle
-from spanledger_exporter.keys.key_ring import open_key_ring
+from spanledger_exporter.keys.key_ring import find_key_ring
 from spanledger_exporter.read.access import Access, record_with, refuse_or_warn
 from spanledger_exporter.read.envelopes import read_newest
 from spanledger_exporter.read.event import Event
@@ -106,7 +106,7 @@ class ConsoleLedger:
         try:
             record_with(self._recorder, access)
         except RecordError as error:
-            refuse_or_warn(self.settings, error, warn=lambda text: print(text, file=sys.stderr))  # noqa: T201
+            refuse_or_warn(self.settings, error, warn=lambda text: print(f"spanledger: {text}", file=sys.stderr))  # noqa: T201
 
     def record(self, judgement: Judgement) -> RowId:
         """Record a judgement, ship it, and return once it can be read."""
@@ -165,10 +165,8 @@ class ConsoleLedger:
     def bundle(self, case_id: str, *, tenant: str) -> bytes:
         """Return the evidence bundle of a case, as a zip. Raises UsageError when nothing is recorded about it."""
         self.ship()
-        directory = self.settings.keys_directory
-        keys = open_key_ring(self.settings, make=False) if directory.is_dir() else None
         scope, created_at = Scope(case_id=case_id, tenant=tenant), datetime.now(UTC).isoformat(timespec="seconds")
-        bundle = create_bundle(self.store, scope, keys=keys, created_at=created_at)
+        bundle = create_bundle(self.store, scope, keys=find_key_ring(self.settings), created_at=created_at)
         if not bundle.rows:
             raise UsageError(f"expected a case that is recorded, got {case_id}: nothing is recorded about it")
         return bundle.data

@@ -22,6 +22,7 @@ from pathlib import Path
 from spanledger_exporter.errors import ConfigurationError
 
 DEFAULT_PORT = 8420
+LOOPBACK = ("127.0.0.1", "::1")
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
@@ -44,7 +45,7 @@ class ConsoleOptions:
     people: Mapping[str, Person] = field(default_factory=dict[str, Person])
     user_header: str = ""
     tenant_header: str = ""
-    proxy_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    proxy_addresses: tuple[str, ...] = LOOPBACK
     names: tuple[str, ...] = ()
 
     @property

@@ -28,7 +28,7 @@ from spanledger_exporter.read.contents import load_contents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.event import Event, depths
 from spanledger_exporter.read.exporting import export_rows
-from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search_page
+from spanledger_exporter.read.finding import find_case, find_named, find_trace, search_page
 from spanledger_exporter.read.newest import newest_stored_us
 from spanledger_exporter.read.proof import RowProof, prove_row, prove_spooled
 from spanledger_exporter.read.queue import waiting
@@ -52,16 +52,13 @@ class Console:
 
     async def search(self, request: Request) -> Response:
         """Show the newest events that meet the criteria."""
-        asked = {key: value.strip() for key, value in request.query_params.items() if value.strip()}
-        page = page_number(asked)
-        for name in ("page", "tenant", "as_of"):
-            asked.pop(name, None)
-        reason = asked.pop("reason", "")
-        person = person_of(request)
+        given = {key: value.strip() for key, value in request.query_params.items() if key not in BESIDE_CRITERIA}
+        asked = {key: value for key, value in given.items() if value}
+        person, page = person_of(request), page_number(request)
         criteria = criteria_of(asked, tenant=person.tenant, page=page)
 
         def find() -> tuple[list[Event], int]:
-            self.ledger.saw(person, "search", asked, reason=reason)
+            self.ledger.saw(person, "search", asked, reason=why(request))
             return search_page(self.ledger.store, criteria, as_of_us=as_of(request))
 
         events, as_of_us = await asyncio.to_thread(find)
@@ -130,7 +127,7 @@ class Console:
         def find() -> tuple[list[Event], Mapping[str, Any], list[Any]]:
             self.ledger.saw(person, "show", {"event_id": wanted}, reason=why(request))
             unshipped, store = self.ledger.unshipped(person), self.ledger.store
-            events = named(store, wanted, person.tenant, unshipped)
+            events = find_named(store, wanted, tenant=person.tenant, unshipped=unshipped)
             proofs, contents = at_once(
                 store,
                 lambda one: [self._proof(one, event, unshipped) for event in events],
@@ -168,7 +165,7 @@ class Console:
 
     async def queue(self, request: Request) -> Response:
         """Show what waits for a review."""
-        person, page = person_of(request), page_number(request.query_params)
+        person, page = person_of(request), page_number(request)
 
         def find() -> list[dict[str, Any]]:
             self.ledger.saw(person, "review queue", {}, reason=why(request))
@@ -190,7 +187,7 @@ class Console:
 
     async def access_log(self, request: Request) -> Response:
         """Show who looked at what."""
-        person, page = person_of(request), page_number(request.query_params)
+        person, page = person_of(request), page_number(request)
 
         def find() -> tuple[list[Event], int]:
             self.ledger.saw(person, "access log", {}, reason=why(request))
@@ -273,24 +270,11 @@ def why(request: Request) -> str:
     return request.query_params.get("reason", "").strip()
 
 
-ASKABLE: Final = frozenset(
-    {
-        "since",
-        "until",
-        "type",
-        "model",
-        "actor",
-        "reviewer",
-        "case",
-        "outcome",
-        "text",
-        "page",
-        "reason",
-        "tenant",
-        "as_of",
-    }
-)
+CRITERIA: Final = frozenset({"since", "until", "type", "model", "actor", "reviewer", "case", "outcome", "text"})
 """What a search may be asked for, in an address."""
+
+BESIDE_CRITERIA: Final = frozenset({"page", "as_of", "reason", "tenant"})
+"""What an address says beside it: which part of the answer, why, and of whom."""
 
 
 def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: int = PAGE_SIZE) -> Criteria:
@@ -311,16 +295,6 @@ def criteria_of(asked: Mapping[str, str], *, tenant: str, page: int = 1, limit: 
         limit=limit + 1,
         offset=(page - 1) * limit,
     )
-
-
-def named(store: Store, wanted: str, tenant: str, unshipped: Unshipped) -> list[Event]:
-    """Return the rows of an event by its id or by its place, `CHAIN:SEQ`."""
-    chain, _, seq = wanted.rpartition(":")
-    if len(chain) == 32 and seq.isascii() and seq.isdigit() and len(seq) < 16:  # the pages' own links: by the sort key
-        found = find_row(store, chain, int(seq), tenant=tenant, unshipped=unshipped)
-        if found:
-            return found
-    return find_event(store, wanted, tenant=tenant, unshipped=unshipped)
 
 
 def _first_seen(events: list[Event]) -> dict[str, str]:
@@ -355,9 +329,9 @@ def as_of(request: Request) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
-def page_number(asked: Mapping[str, str]) -> int:
+def page_number(request: Request) -> int:
     """Return the page that is asked for, from 1."""
-    text = asked.get("page", "1")
+    text = request.query_params.get("page", "1")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
 
 

@@ -22,12 +22,12 @@ from starlette.responses import RedirectResponse, Response
 
 from spanledger_exporter.console.guard import MAX_BODY_BYTES
 from spanledger_exporter.console.options import Person
-from spanledger_exporter.console.pages import Console, named, person_of, tenant_asked, why
+from spanledger_exporter.console.pages import Console, person_of, tenant_asked, why
 from spanledger_exporter.console.rendering import link
 from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.contents import ReadableContent, load_contents
 from spanledger_exporter.read.event import Event
-from spanledger_exporter.read.finding import find_event, find_reviews
+from spanledger_exporter.read.finding import find_event, find_named, find_reviews
 from spanledger_exporter.read.judging import complete_review, content_policy, draft_of, make_review, review_row
 from spanledger_semconv.review import HumanReview
 
@@ -115,7 +115,7 @@ class Reviews:
         person, wanted = person_of(request), request.query_params.get("event", "")
         self._ledger.saw(person, "review", {"event_id": wanted}, reason=why(request))
         unshipped, store = self._ledger.unshipped(person), self._ledger.store
-        found = named(store, wanted, person.tenant, unshipped)
+        found = find_named(store, wanted, tenant=person.tenant, unshipped=unshipped)
         if len(found) != 1:
             raise UsageError(f"expected one event with the id {wanted}, got {len(found)}")
         (event,) = found

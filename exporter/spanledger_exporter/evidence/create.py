@@ -16,7 +16,6 @@ from spanledger_exporter.evidence.collect import Scope, collect
 from spanledger_exporter.evidence.report import ReportFacts, render_report
 from spanledger_exporter.keys.key_ring import KeyRing
 from spanledger_exporter.ledger.note import Signer
-from spanledger_exporter.ledger.trust_root import SignedTrustRoot
 from spanledger_exporter.store.connection import Store
 from spanledger_exporter.verify import standalone
 from spanledger_exporter.verify.local import trust_of
@@ -61,10 +60,11 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
     collected = collect(store, scope, trust=trust_of(keys.root) if keys is not None else None)
     versions = keys.trust_root_versions() if keys is not None else []
     root = keys.signed_root if keys is not None else None
+    origin, pin = (root.root.origin, root.pin) if root is not None else ("", "")
     signer, unsigned = _signer(keys)
     facts = {
         "created_at": created_at,
-        "origin": root.root.origin if root else "",
+        "origin": origin,
         "scope": scope.as_json(),
         "rows": len(collected.rows),
     }
@@ -77,8 +77,8 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
     report = ReportFacts(
         scope=scope.as_json(),
         created_at=created_at,
-        origin=facts["origin"] if isinstance(facts["origin"], str) else "",
-        pin=root.pin if root else "",
+        origin=origin,
+        pin=pin,
         checkpoints=_checkpoints(collected.files),
         proved=collected.proved,
         receipts=collected.receipts,
@@ -90,7 +90,7 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
         rows=len(collected.rows),
         contents=len(collected.contents),
         unsealed=sum((row[0], row[1]) not in collected.proved for row in collected.rows),
-        pin=_pin(root),
+        pin=pin,
         unsigned=unsigned,
         tenants=sorted({row[7] for row in collected.rows}),
     )
@@ -98,10 +98,6 @@ def create_bundle(store: Store, scope: Scope, *, keys: KeyRing | None, created_a
 
 def _checkpoints(files: dict[str, bytes]) -> Sequence[str]:
     return [data.decode() for name, data in sorted(files.items()) if name.startswith("checkpoints/")]
-
-
-def _pin(root: SignedTrustRoot | None) -> str:
-    return root.pin if root else ""
 
 
 def _signer(keys: KeyRing | None) -> tuple[Signer | None, str]:

@@ -316,6 +316,11 @@ def open_key_ring(settings: Settings, *, make: bool = True) -> KeyRing:
     return ring
 
 
+def find_key_ring(settings: Settings) -> KeyRing | None:
+    """Return the key ring of `settings`, None on a machine without keys. Raises ConfigurationError for half of one."""
+    return open_key_ring(settings, make=False) if settings.keys_directory.is_dir() else None
+
+
 def read_trust_root(path: Path) -> SignedTrustRoot:
     """Parse a trust root file that somebody handed over."""
     try:

@@ -25,7 +25,7 @@ Telling = Callable[[Look, bool], None]
 Alarming = Callable[[Look], bool]
 """Raises an alarm, or calls it off; tells whether somebody took it."""
 
-REPEAT_ROUNDS_S = 3600.0
+REPEAT_AFTER_S = 3600.0
 
 
 Trouble = tuple[str, str, str | None]
@@ -69,7 +69,7 @@ class Watch:
         self._since_alarm_s += self.interval_s
         found = troubles(seen.verdict)
         is_change = self._word != self._raised_word or bool(found - self._raised)
-        is_repeat = bool(found) and self._since_alarm_s >= REPEAT_ROUNDS_S
+        is_repeat = bool(found) and self._since_alarm_s >= REPEAT_AFTER_S
         if (is_change or is_repeat) and self.alarm(seen):
             self._raised_word, self._raised, self._since_alarm_s = self._word, found, 0.0
         return seen

@@ -90,4 +90,4 @@ def refuse_or_warn(settings: Settings, error: Exception, *, warn: Callable[[str]
             f"expected to record this access before showing anything, got: {error}: "
             "SPANLEDGER_ON_FAILURE=closed refuses reads that leave no trace"
         ) from error
-    warn(f"spanledger: this access is NOT recorded: {error}")
+    warn(f"this access is NOT recorded: {error}")

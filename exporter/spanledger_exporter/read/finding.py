@@ -8,9 +8,12 @@ Rules
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
+from spanledger_exporter.errors import UsageError
 from spanledger_exporter.read.at_once import at_once
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.envelopes import read_events
@@ -19,6 +22,9 @@ from spanledger_exporter.read.newest import newest_events, newest_stored_us
 from spanledger_exporter.read.states import load_coverage
 from spanledger_exporter.read.unshipped import NOTHING, Unshipped
 from spanledger_exporter.store.connection import Store
+
+_PLACE: Final = re.compile(r"([0-9a-fA-F]{32}):([0-9]{1,15})")
+"""As the pages' links name a row: found by the sort key."""
 
 
 def find_case(store: Store, case_id: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
@@ -54,6 +60,21 @@ def find_event(store: Store, event_id: str, *, tenant: str = "", unshipped: Unsh
     wanted = event_id.removesuffix(BEGIN)
     found = read_events(store, "event_id IN {ids:Array(String)}", {"ids": [wanted, wanted + BEGIN]}, tenant=tenant)
     return _ordered(store, found + [event for event in unshipped.without(found) if event.event_id == wanted])
+
+
+def find_named(store: Store, name: str, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:
+    """Return the event that stands at the place `CHAIN:SEQ`, or else the rows that have `name` for their event id.
+
+    Blanks around it are not part of it: lines of a CSV file, from which shells take ids, end with a carriage return.
+
+    Raises UsageError when nothing is left: rows without an id are not meant.
+    """
+    name = name.strip()
+    if not name:
+        raise UsageError("expected an event id, got an empty one")
+    place = _PLACE.fullmatch(name)
+    found = find_row(store, place[1], int(place[2]), tenant=tenant, unshipped=unshipped) if place else []
+    return found or find_event(store, name, tenant=tenant, unshipped=unshipped)
 
 
 def find_row(store: Store, chain: str, seq: int, *, tenant: str = "", unshipped: Unshipped = NOTHING) -> list[Event]:

@@ -41,6 +41,6 @@ def _bring_up_to_date(settings: Settings, store: Store, *, warn: Callable[[str],
     except StoreError as error:
         if store.is_embedded:
             raise
-        warn(f"spanledger: reading what is stored; the spool of this host was not shipped: {error}")
+        warn(f"reading what is stored; the spool of this host was not shipped: {error}")
     except (SpanledgerError, OSError) as error:
-        warn(f"spanledger: reading what is stored; not everything in the spool could be shipped: {error}")
+        warn(f"reading what is stored; not everything in the spool could be shipped: {error}")

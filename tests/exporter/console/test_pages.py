@@ -115,6 +115,15 @@ def test_the_access_log_repeats_nothing_on_its_second_page(console: Served) -> N
     assert not set(second) & set(lines.findall(first))
 
 
+@pytest.mark.parametrize("page", ["/", "/queue", "/access"])
+def test_a_page_behind_the_last_one_says_so_and_leads_back(console: Served, page: str) -> None:
+    """Somebody reviewed what stood there meanwhile: it said that nothing waits, though a page before it was full."""
+    shown = console.ask(f"{page}?page=900").text
+    assert "the pages before this one show" in shown
+    assert f'href="{page}?page=899' in shown
+    assert not re.search("Nothing waits|Nobody looked|nothing was recorded", shown)
+
+
 def test_a_review_from_the_queue_is_recorded_with_its_difference(console: Served) -> None:
     """The form shows the draft; what the person made of it stands in the ledger, with the time it took."""
     queue = console.ask("/queue").text

@@ -24,7 +24,7 @@ from spanledger_exporter.ledger.note import COSIGNATURE_V1
 from spanledger_exporter.monitor.alarm import MAX_FINDINGS, WebhookError, as_row, describe, post
 from spanledger_exporter.monitor.look import Look, Measures, look
 from spanledger_exporter.monitor.metrics import MonitorMetrics, metrics_provider
-from spanledger_exporter.monitor.watch import REPEAT_ROUNDS_S, Watch
+from spanledger_exporter.monitor.watch import REPEAT_AFTER_S, Watch
 from spanledger_exporter.verify.checkpoints import KnownCheckpoint
 from spanledger_exporter.verify.local import trust_of
 from spanledger_exporter.verify.verdict import Findings
@@ -223,7 +223,7 @@ def test_an_alarm_needs_a_second_look_that_says_the_same() -> None:
 def test_an_alarm_is_raised_once_and_again_after_an_hour() -> None:
     """It does not go away by being heard."""
     script = Script(["tampered"] * 6, [], [])
-    watch = script.watch(interval_s=REPEAT_ROUNDS_S / 2)
+    watch = script.watch(interval_s=REPEAT_AFTER_S / 2)
     for _ in range(3):
         watch.once()
     assert script.alarms == ["tampered", "tampered"]
