@@ -25,14 +25,14 @@ PROGRESS_EVERY_S = 3.0
 FAILURE_LINES = 30
 
 
-def run_in_environment(arguments: list[str]) -> int:
-    """Run the environment's Python with `arguments` from the project's root and return its exit status."""
+def run_in_environment(arguments: list[str], *, directory: Path = ROOT) -> int:
+    """Run the environment's Python with `arguments` in `directory` and return its exit status."""
     make_environment()
     environment = {key: value for key, value in os.environ.items() if key not in {"PYTHONHOME", "PYTHONPATH"}}
     environment["VIRTUAL_ENV"] = str(VENV)
     environment["PATH"] = f"{VENV / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     try:
-        return subprocess.run([str(PYTHON), *arguments], cwd=ROOT, env=environment, check=False).returncode
+        return subprocess.run([str(PYTHON), *arguments], cwd=directory, env=environment, check=False).returncode
     except KeyboardInterrupt:
         return 130
 

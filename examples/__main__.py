@@ -9,4 +9,4 @@ sys.path.insert(0, str(EXAMPLES.parent / ".ci"))
 from environment import run_in_environment
 
 if __name__ == "__main__":
-    raise SystemExit(run_in_environment([str(EXAMPLES / "story.py"), *sys.argv[1:]]))
+    raise SystemExit(run_in_environment([str(EXAMPLES / "story.py"), *sys.argv[1:]], directory=Path.cwd()))

@@ -56,7 +56,8 @@ def main() -> int:
     with ledger_directory(arguments.keep) as ledger, provider(is_live=arguments.live) as local:
         Story({**os.environ, **(local.environment if local else {}), **settings(ledger)}, local).tell()
         if arguments.keep:
-            print(f"\nThe ledger is in {ledger}: try `SPANLEDGER_DIR={arguments.keep} spanledger doctor`.")
+            spanledger = Path(sys.executable).with_name("spanledger")
+            print(f"\nThe ledger is in {ledger}: try `SPANLEDGER_DIR={shlex.quote(str(ledger))} {spanledger} doctor`.")
     return 0
 
 
@@ -140,11 +141,23 @@ def provider(*, is_live: bool) -> Generator[LocalProvider | None]:
 def ledger_directory(keep: Path | None) -> Generator[Path]:
     """Yield the directory of the ledger: a temporary one, unless it is to be kept."""
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        _make_empty(keep)
         yield keep.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="spanledger-story-") as directory:
         yield Path(directory)
+
+
+def _make_empty(keep: Path) -> None:
+    """Make the directory; end the story where there is something already: it ends with a ledger that was forged."""
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        if not any(keep.iterdir()):
+            return
+        found = "one with something in it"
+    except OSError as error:
+        found = str(error.strerror)
+    raise SystemExit(f"expected an empty or a new directory after --keep, got {keep}: {found}")
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -32,6 +32,18 @@ def step(story: str, number: int) -> str:
     return found
 
 
+def test_a_kept_ledger_lies_where_it_was_asked_for_and_is_never_told_over(tmp_path: Path) -> None:
+    """A second story in it would end at its fifth step: the first one ends with a forged row."""
+    (tmp_path / "ledger").mkdir()
+    (tmp_path / "ledger" / "spool").touch()
+    command = [sys.executable, str(EXAMPLES), "--keep", "ledger"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "expected an empty or a new directory after --keep, got ledger: one with something in it\n"
+    )
+
+
 def test_the_application_knows_nothing_of_spanledger() -> None:
     """Zero code: not one import."""
     tree = ast.parse((EXAMPLES / "triage_app.py").read_text(encoding="utf-8"))

@@ -77,6 +77,11 @@ class Settings:
         """True when the store is a directory of ours, not a server."""
         return self.store_url.startswith("chdb://")
 
+    @property
+    def has_store(self) -> bool:
+        """False while there is no directory of the embedded store: to open it would be to make it."""
+        return not self.is_embedded or self.store_directory.is_dir()
+
 
 def load_settings(environ: Mapping[str, str] | None = None, *, working_directory: Path | None = None) -> Settings:
     """Read the settings of this process.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 from spanledger_exporter.cli.numbers import port
 from spanledger_exporter.cli.talk import say
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.console.options import DEFAULT_PORT, LOOPBACK, ConsoleOptions, Person, read_people
-from spanledger_exporter.errors import ConfigurationError
+from spanledger_exporter.errors import ConfigurationError, SpanledgerError
 from spanledger_exporter.read.access import login_name
 
 EPILOG = """examples:
@@ -63,9 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{name} sees tenant {settings.tenant} only, and under it this console records what people "
                 "see who see every tenant: set SPANLEDGER_TENANT to another name, or the access log shows it to them"
             )
-    say(f"console on http://{options.host}:{options.port} (Ctrl-C ends it)")
     # proxy_headers would let any client claim another address, and with it be the proxy.
-    uvicorn.run(
-        app, host=options.host, port=options.port, proxy_headers=False, server_header=False, log_level="warning"
-    )
+    server = uvicorn.Server(uvicorn.Config(app, proxy_headers=False, server_header=False, log_level="warning"))
+    with _listening(options.host, options.port) as door:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        say(f"console on http://{host}:{door.getsockname()[1]} (Ctrl-C ends it)")
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[door])
     return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SpanledgerError(
+            f"expected to listen on {host}:{port} for the console, got: {error.strerror}: is another console running?"
+        ) from error

@@ -19,7 +19,7 @@ from spanledger_exporter.cli.numbers import interval_s
 from spanledger_exporter.cli.talk import say
 from spanledger_exporter.cli.termination import on_stop
 from spanledger_exporter.config import Settings, load_settings
-from spanledger_exporter.errors import SpanledgerError
+from spanledger_exporter.errors import SpanledgerError, StoreError
 from spanledger_exporter.monitor.alarm import as_row, describe, post
 from spanledger_exporter.monitor.look import MAX_AGE_S, Look, look
 from spanledger_exporter.monitor.metrics import MonitorMetrics, metrics_provider
@@ -70,6 +70,8 @@ def _look(arguments: argparse.Namespace, settings: Settings) -> Look:
     memory = arguments.memory or default_memory_path()
     remembered = load_memory(memory, origins=trust.origins)
     anchors = open_anchors(settings)
+    if not settings.has_store:
+        raise StoreError(f"expected a store in {settings.store_directory}, got none: was it removed, or never made?")
     with open_store(settings, role="reader") as store:
         seen = look(
             store,

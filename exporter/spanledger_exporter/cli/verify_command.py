@@ -148,7 +148,7 @@ def _trust(arguments: argparse.Namespace, settings: Settings, findings: Findings
 def _judge_store(
     arguments: argparse.Namespace, settings: Settings, surroundings: Surroundings, findings: Findings
 ) -> Verdict:
-    if settings.is_embedded and not settings.store_directory.is_dir():
+    if not settings.has_store:
         return verify_ledger(ExportSource(()), surroundings, findings)  # opening it would make it
     with open_store(settings, role="reader") as store:
         source = StoreSource(store, columns="sql" if arguments.sql else arguments.columns)

@@ -82,7 +82,7 @@ class ConsoleLedger:
         """The open store. Raises StoreError when there is none yet."""
         with self._guard:
             if self._store is None:
-                if self.settings.is_embedded and not self.settings.store_directory.is_dir():
+                if not self.settings.has_store:
                     raise StoreError("there is no store yet: it is made when the first row is shipped")
                 store = open_store(self.settings, role="reader", beside=True)
                 if self.settings.is_embedded and not _is_made(store):

@@ -42,6 +42,7 @@ from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
 
 MAX_AGE_S = 900.0
 CHAINS_PER_QUERY = 200
+NEEDED_TABLES = frozenset({"rows", "log", "checkpoints", "anchors"})
 
 
 @dataclass(slots=True)
@@ -79,9 +80,8 @@ def look(
     """Look at the ledger once. Raises StoreError when it cannot be read."""
     anchored = read_anchors(anchors, sealed_elsewhere=sealed_elsewhere(settings))
     findings, measures = Findings(), Measures()
-    tables = existing_tables(store)
-    if not {"rows", "log", "checkpoints", "anchors"} <= tables:
-        findings.unverifiable("completeness", f"the ledger's tables are not all there: {', '.join(sorted(tables))}")
+    if missing := NEEDED_TABLES - existing_tables(store):
+        findings.unverifiable("completeness", f"the ledger lacks tables: {', '.join(sorted(missing))}")
         return Look(findings.verdict(), measures)
     source = StoreSource(store)
     notaries = [anchor for anchor in anchors if isinstance(anchor, Notary)]

@@ -248,7 +248,7 @@ def _keys(settings: Settings) -> Check:
 
 
 def _store_checks(settings: Settings, now_ns: int) -> list[Check]:
-    if settings.is_embedded and not settings.store_directory.is_dir():
+    if not settings.has_store:
         return [_absent_store(settings)]
     with open_store(settings, role="reader", wait_s=STORE_WAIT_S) as store:
         tables = {

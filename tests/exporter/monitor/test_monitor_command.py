@@ -31,3 +31,13 @@ def test_the_command_remembers_and_refuses_a_log_that_was_started_over(
     (tmp_path / "memory.json").write_text(json.dumps(told))
     assert main(["monitor", "--once", *memory]) == 1
     assert "signed over another log" in capsys.readouterr().err
+
+
+def test_looking_for_a_store_that_is_gone_does_not_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty one in its place would hide from `doctor` that there was another."""
+    monkeypatch.setenv("SPANLEDGER_DIR", str(tmp_path / "data"))
+    assert main(["monitor", "--once", "--memory", str(tmp_path / "memory.json")]) == 3
+    assert "was it removed, or never made?" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "store").exists()
