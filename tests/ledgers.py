@@ -20,12 +20,15 @@ from typing import Any, Protocol
 from spanledger_exporter.ledger.canonical import canonical_envelope, canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
 from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
-from spanledger_exporter.store.tables import CONTENT_COLUMNS, ROW_COLUMNS
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 MONDAY_NS = 1_793_606_400_000_000_000
 """2026-11-02 08:00 UTC, when every story starts."""
+
+ROW_COLUMNS = ("tenant", "chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash")
+CONTENT_COLUMNS = ("tenant", "ref", "class", "media", "size", "data", "key_id")
+"""What a shipper inserts into `rows` and `content`; everything else is filled by the engine."""
 
 
 class Inserts(Protocol):

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ledgers import Ledger
+from ledgers import ROW_COLUMNS, Ledger
 from spanledger_exporter.anchors.anchor import Anchor
 from spanledger_exporter.anchors.directory import DirectoryAnchor
 from spanledger_exporter.config import Settings, load_settings
@@ -26,7 +26,6 @@ from spanledger_exporter.ledger.note import parse_note, verify_note
 from spanledger_exporter.seal.sealer import SealReport, seal
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
-from spanledger_exporter.store.tables import ROW_COLUMNS
 
 NOW_NS = 1_793_700_000_000_000_000
 

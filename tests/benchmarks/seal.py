@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from ledgers import ROW_COLUMNS
 from spanledger_exporter.anchors.configured import open_anchors
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.keys.key_ring import open_key_ring
@@ -23,7 +24,6 @@ from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
 from spanledger_exporter.seal.sealer import seal
 from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
-from spanledger_exporter.store.tables import ROW_COLUMNS
 
 START_NS = 1_795_000_000_000_000_000
 BATCH = 50_000

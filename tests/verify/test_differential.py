@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from ledgers import ROW_COLUMNS
 from sealed_ledgers import SealedLedger, edited
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.ledger.row import genesis_hash, make_row
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
-from spanledger_exporter.store.tables import ROW_COLUMNS
 from spanledger_exporter.verify.chains import ChainWalk
 from spanledger_exporter.verify.export_source import ExportSource
 from spanledger_exporter.verify.source import RowColumns, RowTuple

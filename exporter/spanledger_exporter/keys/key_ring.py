@@ -36,7 +36,6 @@ from spanledger_exporter.ledger.trust_root import (
     LogKey,
     SignedTrustRoot,
     TrustRoot,
-    parse_trust_root,
     sign_trust_root,
     verify_trust_roots,
 )
@@ -319,14 +318,6 @@ def open_key_ring(settings: Settings, *, make: bool = True) -> KeyRing:
 def find_key_ring(settings: Settings) -> KeyRing | None:
     """Return the key ring of `settings`, None on a machine without keys. Raises ConfigurationError for half of one."""
     return open_key_ring(settings, make=False) if settings.keys_directory.is_dir() else None
-
-
-def read_trust_root(path: Path) -> SignedTrustRoot:
-    """Parse a trust root file that somebody handed over."""
-    try:
-        return parse_trust_root(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"expected a readable trust root at {path}, got: {error}") from error
 
 
 def write_durably(path: Path, data: bytes) -> None:

@@ -19,12 +19,6 @@ DEDUPLICATION_WINDOW = 10_000
 
 OLD_PARTS_LIFETIME_S = 480
 
-ROW_COLUMNS = ("tenant", "chain_id", "seq", "prev_hash", "time_ns", "env", "env_hash", "row_hash")
-"""What a shipper inserts into `rows`; everything else is filled by the engine."""
-
-CONTENT_COLUMNS = ("tenant", "ref", "class", "media", "size", "data", "key_id")
-"""What a shipper inserts into `content`."""
-
 STORED_AT = "`stored_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC') CODEC(Delta(8), ZSTD(1))"
 CREATED_AT = "`created_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')"
 

@@ -36,7 +36,6 @@ _SCALARS = (
 _OUTPUT_TYPES = {"json_object": "json", "json_schema": "json"}
 _API_TYPE = "responses"
 _INSTRUCTION_ROLES = frozenset({"system", "developer"})
-_SERVED_MODEL_HEADER = "x-ms-served-model"
 _TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 _UNFINISHED = frozenset({"queued", "in_progress"})
 _ITEM_EVENTS = frozenset({"response.output_item.added", "response.output_item.done"})

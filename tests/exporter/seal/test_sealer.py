@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ledgers import MONDAY_NS
+from ledgers import MONDAY_NS, ROW_COLUMNS
 from sealing import Bench, open_engine
 from spanledger_exporter.anchors.anchor import AnchorError, Submission
 from spanledger_exporter.anchors.directory import DirectoryAnchor
@@ -27,7 +27,6 @@ from spanledger_exporter.seal.errors import LeaseLostError, SealerBusyError, Sea
 from spanledger_exporter.seal.lease import FileLease, StoreLease
 from spanledger_exporter.seal.rotation import rotate
 from spanledger_exporter.seal.sealer import SealReport
-from spanledger_exporter.store.tables import ROW_COLUMNS
 from spanledger_exporter.witness.server import serving
 from spanledger_exporter.witness.witness import Witness
 

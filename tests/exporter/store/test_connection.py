@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ledgers import ROW_COLUMNS
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.errors import ConfigurationError, StoreBusyError, StoreError, StoreRefusedError
 from spanledger_exporter.ledger.row import Row, genesis_hash, make_row
@@ -19,7 +20,6 @@ from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.driver_errors import translated
 from spanledger_exporter.store.lease import lock_path
 from spanledger_exporter.store.schema import ensure_schema
-from spanledger_exporter.store.tables import ROW_COLUMNS
 
 CHAIN = bytes(range(16))
 
