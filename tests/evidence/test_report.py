@@ -59,6 +59,21 @@ def test_a_call_is_one_article_that_names_both_of_its_rows() -> None:
     assert "3, by 1 writer, in 2 events" in page
 
 
+def test_what_came_over_otlp_for_the_same_span_is_named_with_what_only_it_says() -> None:
+    """One event and two rows: whoever looks for the hash of one of them finds it on the page."""
+    ledger = Ledger()
+    shared, own = ledger.text("It is."), ledger.text("Only the sender says this.")
+    span = {"event_type": "model_call", "event_id": EVENT_ID, **SPAN}
+    ledger.open_chain().append({**span, "capture": {"tier": "captured"}, "output": [part(shared, role="assistant")]})
+    collector = ledger.open_chain(role="collector")
+    parts = [part(shared, role="assistant"), part(own, role="assistant")]
+    row = collector.append({**span, "capture": {"tier": "ingested"}, "output": parts})
+    page = page_of(ledger)
+    assert f"row 1 (the same span, as it came over OTLP) · {row.row_hash.hex()}" in page
+    assert page.count("Only the sender says this.") == page.count("It is.") == 1
+    assert "shown above" not in page
+
+
 def test_a_call_without_an_end_says_so() -> None:
     """It was shown as a call about to begin, with nothing about what became of it."""
     page = page_of(ledger_of_a_call(is_answered=False))

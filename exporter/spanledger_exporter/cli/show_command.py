@@ -63,6 +63,7 @@ def _place(event: Event) -> str:
     lines = [f"chain {event.chain} · seq {event.seq} · {event.state}", f"row hash {event.row_hash}"]
     if event.intent is not None:
         lines.append(f"intent   seq {event.intent.seq} · row hash {event.intent.row_hash}")
+    lines += [f"received chain {row.chain} · seq {row.seq} · row hash {row.row_hash}" for row in event.received]
     return "\n".join(lines) + "\n"
 
 

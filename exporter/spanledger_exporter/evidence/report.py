@@ -4,7 +4,7 @@ The page is not evidence. It says so, and names the hash of every row, so that a
 
 Rules
 - One event is one article: the row that was written before a request left is folded into the one that completes it, and
-  one that nothing completed says so.
+  one that nothing completed says so. What came over OTLP for the same span is named there too, with what only it says.
 - A text stands there once; where it was sent again, the page says so and leads to it. Nothing is left out in silence.
 - Where several tenants stand in one bundle, the head names them and each article says whose it is.
 - What would move, hide or turn other text around is shown as what it is (`\u202e`); the bytes lie under `content/`.
@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -173,6 +173,7 @@ class _Page:
             *(_pair(label, value) for label, value in _facts(event)),
             "</dl>",
             *self._parts(event),
+            *(part for row in event.received for part in self._parts(row, besides=event.references())),
             *self._places(event),
             "</article>",
         ]
@@ -184,6 +185,8 @@ class _Page:
         elif event.intent is not None:
             yield self._place(event.intent, " (written before the request was sent)")
         yield self._place(event, "")
+        for row in event.received:
+            yield self._place(row, " (the same span, as it came over OTLP)")
 
     def _place(self, event: Event, what: str) -> str:
         if (event.chain, event.seq, event.row_hash) in self._altered:
@@ -194,18 +197,19 @@ class _Page:
         proof += "" if size is None or held else ", which no anchor took yet"
         return f"<p class=place>chain {event.chain} row {event.seq}{what} · {event.row_hash} · {proof}</p>"
 
-    def _parts(self, event: Event) -> Iterator[str]:
+    def _parts(self, event: Event, *, besides: Collection[str] = ()) -> Iterator[str]:
+        """Yield the texts of a row but those under the references `besides`, which another row of the event has."""
         for direction in ("input", "output"):
             items = event.at(direction)
             for item in items if isinstance(items, list) else ():
-                if isinstance(item, Mapping):
+                if isinstance(item, Mapping) and item.get("ref") not in besides:
                     label = " ".join(str(item[key]) for key in ("role", "type", "name") if key in item)
                     yield self._part(f"{direction}: {label.replace('_', ' ')}", item, direction)
         message = event.text("error", "message_ref")
-        if message:
+        if message and message not in besides:
             yield self._part("error message", {"ref": message}, "output")
         rest = event.text("attributes_ref", "ref") or event.text("attributes_ref")
-        if rest:
+        if rest and rest not in besides:
             yield f"<p class=place>everything else that was recorded of it: content {escape(rest)}</p>"
 
     def _part(self, label: str, item: Mapping[str, Any], direction: str) -> str:

@@ -11,11 +11,17 @@ import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from served_console import Answer, Served, command, event_of
+from ledgers import Ledger
+from served_console import Answer, Served, command, event_of, serving
+from spanledger_exporter.config import load_settings
+from spanledger_exporter.store.connection import open_store
+from spanledger_exporter.store.schema import ensure_schema
+from spanledger_exporter.store.views import ensure_views
 
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 JSON = {"Content_Type": "application/json"}
@@ -79,6 +85,25 @@ def test_every_step_of_a_sealed_rows_proof_holds(console: Served) -> None:
     page = console.ask(f"/event?id={event['event_id']}").text
     assert page.count("<strong>Holds</strong>") == 6
     assert "c2sp.org/tlog-proof@v1" in page
+
+
+def test_a_span_that_was_received_too_names_both_of_its_rows(tmp_path: Path) -> None:
+    """On its page, and in what `show` prints for people."""
+    ledger, ids = Ledger(), {"trace_id": "ab" * 16, "span_id": "cd" * 8}
+    span = {"event_type": "model_call", "event_id": f"{ids['trace_id']}:{ids['span_id']}", **ids}
+    own = ledger.open_chain().append({**span, "capture": {"tier": "captured"}})
+    received = ledger.open_chain(role="collector").append({**span, "capture": {"tier": "ingested"}})
+    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path)}, working_directory=tmp_path)
+    with open_store(settings, role="owner") as store:
+        ensure_schema(store)
+        ensure_views(store)
+        ledger.write(store)
+    shown = command(tmp_path, "show", span["event_id"]).stdout
+    assert f"row hash {own.row_hash.hex()}" in shown
+    assert f"received chain {received.chain_id.hex()} · seq 1 · row hash {received.row_hash.hex()}" in shown
+    with serving(tmp_path) as console:
+        page = console.ask(f"/event?id={span['event_id']}").text
+    assert f"at 1 of chain <code>{received.chain_id.hex()}</code>" in page
 
 
 def test_a_row_that_is_not_sealed_says_what_it_waits_for(console: Served) -> None:
