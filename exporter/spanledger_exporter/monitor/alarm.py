@@ -28,12 +28,7 @@ class WebhookError(SpanledgerError):
 
 def describe(seen: Look) -> dict[str, Any]:
     """Return a look as JSON values: verdict, findings, figures, and whether the verdict speaks of the rows at all."""
-    findings = [
-        {"check": check, "kind": finding.kind, **finding.as_json()}
-        for check, result in seen.verdict.checks.items()
-        for finding in result.findings
-        if finding.kind != "skipped"
-    ]
+    findings = [{"check": check, "kind": found.kind, **found.as_json()} for check, found in seen.complaints]
     newest = seen.verdict.newest
     told: dict[str, Any] = {
         "verdict": seen.verdict.word,

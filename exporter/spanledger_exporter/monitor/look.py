@@ -37,7 +37,7 @@ from spanledger_exporter.verify.source import AnchoredState
 from spanledger_exporter.verify.store_source import StoreSource, existing_tables
 from spanledger_exporter.verify.table_review import review_tables
 from spanledger_exporter.verify.trust import Trust
-from spanledger_exporter.verify.verdict import Findings, Verdict
+from spanledger_exporter.verify.verdict import Finding, Findings, Verdict
 from spanledger_exporter.verify.verifier import Surroundings, verify_ledger
 
 MAX_AGE_S = 900.0
@@ -64,6 +64,12 @@ class Look:
     measures: Measures
     is_full: bool = False
     """Whether the rows were read, as `verify` does."""
+
+    @property
+    def complaints(self) -> list[tuple[str, Finding]]:
+        """What the verdict complains of, each with its check; empty when it is `verified`."""
+        checks = self.verdict.checks.items()
+        return [(check, found) for check, result in checks for found in result.findings if found.kind != "skipped"]
 
 
 def look(

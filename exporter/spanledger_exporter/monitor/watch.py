@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from spanledger_exporter.errors import SpanledgerError
 from spanledger_exporter.monitor.look import Look, Measures
-from spanledger_exporter.verify.verdict import Findings, Verdict
+from spanledger_exporter.verify.verdict import Findings
 
 Looking = Callable[[], Look]
 Telling = Callable[[Look, bool], None]
@@ -27,19 +27,8 @@ Alarming = Callable[[Look], bool]
 
 REPEAT_AFTER_S = 3600.0
 
-
 Trouble = tuple[str, str, str | None]
 """A check, the kind of the finding, and the chain that it is about: without the words, whose figures change."""
-
-
-def troubles(verdict: Verdict) -> frozenset[Trouble]:
-    """Return what a verdict complains of; empty when it is `verified`."""
-    return frozenset(
-        (check, finding.kind, finding.chain)
-        for check, result in verdict.checks.items()
-        for finding in result.findings
-        if finding.kind != "skipped"
-    )
 
 
 @dataclass(slots=True)
@@ -67,7 +56,7 @@ class Watch:
         self._word = seen.verdict.word
         self.tell(seen, is_news)
         self._since_alarm_s += self.interval_s
-        found = troubles(seen.verdict)
+        found = frozenset((check, finding.kind, finding.chain) for check, finding in seen.complaints)
         is_change = self._word != self._raised_word or bool(found - self._raised)
         is_repeat = bool(found) and self._since_alarm_s >= REPEAT_AFTER_S
         if (is_change or is_repeat) and self.alarm(seen):
