@@ -38,6 +38,7 @@ from spanledger_exporter.read.when import parse_span
 from spanledger_exporter.store.connection import Store
 
 PAGE_SIZE: Final = 25
+MAX_PAGE: Final = 999_999
 MAX_EVENTS_SHOWN: Final = 2_000
 
 
@@ -325,14 +326,23 @@ def _bars(events: list[Event]) -> dict[str, tuple[int, int]]:
 
 def as_of(request: Request) -> int | None:
     """Return as of when the store is asked (Unix microseconds), which links hand on; None for the first page."""
-    text = request.query_params.get("as_of", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+    return _asked_number(request, "as_of", range(10**17))
 
 
 def page_number(request: Request) -> int:
     """Return the page that is asked for, from 1."""
-    text = request.query_params.get("page", "1")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+    page = _asked_number(request, "page", range(1, MAX_PAGE + 1))
+    return 1 if page is None else page
+
+
+def _asked_number(request: Request, name: str, allowed: range) -> int | None:
+    """Return a number that the address names. Raises UsageError for another: a tool would read one page twice."""
+    text = request.query_params.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 18 and int(text) in allowed):
+        raise UsageError(f"expected {name} as a number from {allowed.start} to {allowed.stop - 1}, got {text!r}")
+    return int(text)
 
 
 def _file(data: bytes, name: str, media: str) -> Response:

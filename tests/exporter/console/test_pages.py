@@ -114,7 +114,9 @@ def test_a_row_that_is_not_sealed_says_what_it_waits_for(console: Served) -> Non
     assert "spanledger seal" in page
 
 
-@pytest.mark.parametrize("unknown", ["event_type=access", "limit=5", "cas=CASE-1", "type=modelcall", "outcome=failed"])
+@pytest.mark.parametrize(
+    "unknown", ["event_type=access", "limit=5", "cas=CASE-1", "type=modelcall", "outcome=failed", "page=0", "as_of=x"]
+)
 def test_a_search_for_something_else_than_it_knows_is_refused(console: Served, unknown: str) -> None:
     """A filter that is left out in silence would find everything, and a tool would believe it."""
     refused = console.ask(f"/api/events?{unknown}")
