@@ -4,6 +4,7 @@ Rules
 - A batch ends behind a row or behind damage, never between a content and the row that refers to it.
 - A content belongs to the tenant of the row that follows it in the spool.
 - A batch is full at `max_rows` rows or `max_bytes` bytes of envelopes and contents; one larger row is a batch alone.
+- The first batch is full at `first_rows`: of a backlog a small one, so that what comes after reading soon has work.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def cut_batches(
     start: Position,
     is_ended: bool,
     until: Position | None = None,
+    first_rows: int = MAX_ROWS,
     max_rows: int = MAX_ROWS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
@@ -65,6 +67,7 @@ def cut_batches(
     `is_ended` says that nothing will be appended any more: contents without a row are then shipped too.
     """
     batch, waiting = Batch(chain_id, start, start), list[ContentFields]()
+    most_rows = min(first_rows, max_rows)
     file, offset, tenant, last = start.file, start.offset, "", start
     for run in runs:
         for record, end in zip(run.records, run.ends, strict=True):
@@ -82,13 +85,13 @@ def cut_batches(
                 waiting = []
             file, offset = run.file, end  # positions are made where a batch ends: there are a million frames
             if until is None:
-                is_full = len(batch.rows) >= max_rows or batch.size_bytes >= max_bytes
+                is_full = len(batch.rows) >= most_rows or batch.size_bytes >= max_bytes
             else:
                 is_full = Position(file, offset) >= until
             if is_full:
                 batch.end = Position(file, offset)
                 yield batch
-                batch, until = Batch(chain_id, batch.end, batch.end), None
+                batch, until, most_rows = Batch(chain_id, batch.end, batch.end), None, max_rows
         last = Position(run.file, run.ends[-1])
     batch.end = Position(file, offset)
     if waiting and is_ended:

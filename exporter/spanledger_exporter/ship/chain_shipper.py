@@ -18,17 +18,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
+from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
 from spanledger_exporter.ship.delivery import Delivered, deliver, row_block, send_contents_ahead
 from spanledger_exporter.ship.read_ahead import read_ahead
 from spanledger_exporter.spool.fields import ROW_HASH, SEQ, TIME_NS
-from spanledger_exporter.spool.reader import ChainSpool
+from spanledger_exporter.spool.reader import ChainSpool, Position
 from spanledger_exporter.store.connection import Store
+
+BACKLOG_BYTES = 2 * MAX_BYTES
+FIRST_ROWS = 2_000
+"""What is in the first batch of a backlog. A small insert costs more a row, and so it is the only small one."""
 
 
 @dataclass(slots=True)
@@ -94,11 +100,14 @@ class ChainShipper:
         Raises StoreError or RecordError; the next call then goes on from where this one stopped, asking first.
         """
         cursor = self._compared(load_cursor(self.chain.directory))
-        with read_ahead(islice(self._batches(store, cursor), max_batches)) as batches:
-            for batch in batches:
+        with (
+            read_ahead(islice(self._batches(cursor), max_batches)) as batches,
+            self._sent_ahead(store, batches) as prepared,
+        ):
+            for batch in prepared:
                 cursor = self._ship_batch(store, batch, cursor, shipped)
 
-    def _batches(self, store: Store, cursor: Cursor) -> Iterator[Batch]:
+    def _batches(self, cursor: Cursor) -> Iterator[Batch]:
         is_ended = not self.chain.is_live  # asked before the bytes are read, as the reader does
         for batch in cut_batches(
             self.chain.read_runs(cursor.position),
@@ -106,14 +115,30 @@ class ChainShipper:
             start=cursor.position,
             is_ended=is_ended,
             until=cursor.pending.end if cursor.pending else None,
+            first_rows=FIRST_ROWS if self._is_backlog(cursor.position) else self._max_rows,
             max_rows=self._max_rows,
             max_bytes=self._max_bytes,
         ):
             # Here, where the thread that reads ahead has time while the engine takes the batch before.
             batch.block = row_block(batch.chain_id, batch.rows) if batch.rows else None
-            if store.is_embedded and batch.contents:
-                send_contents_ahead(store, batch)
             yield batch
+
+    def _is_backlog(self, position: Position) -> bool:
+        end = spool_end(self.chain)
+        return end.file > position.file or end.offset - position.offset > BACKLOG_BYTES
+
+    def _sent_ahead(self, store: Store, batches: Iterator[Batch]) -> AbstractContextManager[Iterator[Batch]]:
+        """Return `batches` whose contents an embedded store has, or is still to get; it takes them in a thread."""
+        if not store.is_embedded:
+            return nullcontext(batches)
+
+        def sent() -> Iterator[Batch]:
+            for batch in batches:
+                if batch.contents:
+                    send_contents_ahead(store, batch)
+                yield batch
+
+        return read_ahead(sent())
 
     def _compared(self, cursor: Cursor) -> Cursor:
         """Return where to begin, given what the store has: a store that lost rows gets again what the spool has."""

@@ -1,7 +1,8 @@
 """Reading the next batch while the engine takes this one.
 
 Parsing a batch is Python's work, inserting it the engine's, which lets go of the interpreter lock: with two cores a
-backlog drains up to twice as fast. At most one batch is read ahead, so that memory stays at two.
+backlog drains up to twice as fast. At most one batch is read ahead, so that memory stays at two; what is read ahead of
+something that is read ahead makes it three.
 """
 
 from __future__ import annotations

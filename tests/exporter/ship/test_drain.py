@@ -162,6 +162,19 @@ def test_contents_that_did_not_go_ahead_go_in_their_turn(settings: Settings, sto
     assert_stored_once(store, spooled(settings))
 
 
+@pytest.mark.parametrize(("backlog_bytes", "batches"), [(1_000, 4), (10**9, 3)], ids=["backlog", "no backlog"])
+def test_the_first_batch_of_a_backlog_is_a_small_one(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, backlog_bytes: int, batches: int
+) -> None:
+    """Two rows, twice ten, and what is left; where little waits, a small insert would only cost more."""
+    monkeypatch.setattr(chain_shipper, "BACKLOG_BYTES", backlog_bytes)
+    monkeypatch.setattr(chain_shipper, "FIRST_ROWS", 2)
+    record(settings, 28, contents=lambda number: [text(f"content {number}")])
+    report = drain(settings, store, max_rows=10)
+    assert (report.shipped.rows, report.shipped.contents, report.shipped.batches) == (30, 28, batches)
+    assert_stored_once(store, spooled(settings))
+
+
 @pytest.mark.parametrize("landed", [False, True], ids=["not landed", "landed"])
 @pytest.mark.parametrize("at", range(1, 7))
 def test_a_crash_at_any_insert_neither_loses_nor_doubles(
