@@ -136,6 +136,22 @@ class Message(TypedDict):
     finish_reason: NotRequired[str]
 
 
+class ToolDefinition(TypedDict):
+    """A tool that the model may call; `parameters` is a JSON Schema."""
+
+    type: str
+    name: str
+    description: NotRequired[str | None]
+    parameters: NotRequired[Any]
+
+
+class Document(TypedDict):
+    """A retrieved document."""
+
+    id: NotRequired[str | None]
+    score: NotRequired[float | None]
+
+
 def is_plain_text(part: Mapping[str, Any]) -> bool:
     """Say whether a part is nothing but a text, so that its text alone can be stored without losing anything."""
     return part.get("type") in TEXT_PARTS and isinstance(part.get("content"), str) and len(part) == 2

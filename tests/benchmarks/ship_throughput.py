@@ -30,6 +30,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
+from spanledger_exporter.cli import collect_seldom
 from spanledger_exporter.config import Settings, load_settings
 from spanledger_exporter.ledger.content import Content, content_ref
 from spanledger_exporter.recorder import Recorder, open_recorder
@@ -175,7 +176,8 @@ def drained(spans: int, size: int, *, kind: str) -> Round:
 
 
 def one_round(spans: int, size: int, *, kind: str) -> Round:
-    """Fill and drain."""
+    """Fill and drain, as the command does."""
+    collect_seldom()
     with tempfile.TemporaryDirectory() as directory:
         settings = load_settings({"SPANLEDGER_DIR": directory})
         fill(settings, 10, kind="model calls")
@@ -229,7 +231,8 @@ def under_load(offered: float, seconds: float) -> tuple[float, float, float, flo
     with tempfile.TemporaryDirectory() as directory:
         environ = {**os.environ, "SPANLEDGER_DIR": directory}
         command = (
-            "import sys; from spanledger_exporter.cli import main; sys.exit(main(['ship', '--follow', '--no-seal']))"
+            "import sys; from spanledger_exporter.cli import main; sys.argv = ['', 'ship', '--follow', '--no-seal']; "
+            "sys.exit(main())"
         )
         settings = load_settings({"SPANLEDGER_DIR": directory})
         with open_recorder(settings, role="application") as recorder:

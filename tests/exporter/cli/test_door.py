@@ -229,3 +229,14 @@ def _read_all(terminal: int) -> str:
         pass
     os.close(terminal)
     return b"".join(parts).decode("utf-8", "replace")
+
+
+def test_only_a_process_of_its_own_looks_for_garbage_seldom() -> None:
+    """Whoever calls `main` with arguments keeps Python's rhythm."""
+    code = (
+        "import gc, sys; from spanledger_exporter.cli import main; usual = gc.get_threshold(); "
+        "main(['--version']); assert gc.get_threshold() == usual; "
+        "sys.argv = ['spanledger', '--version']; main(); assert gc.get_threshold()[0] == 20_000"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
