@@ -11,7 +11,6 @@ import pytest
 
 from ledgers import Ledger
 from spanledger_exporter.config import load_settings
-from spanledger_exporter.read import intents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
 from spanledger_exporter.read.queue import waiting
@@ -118,23 +117,3 @@ def test_what_waits_for_a_person_waits_once(store: Store) -> None:
     """In the view and on the page."""
     assert store.query("SELECT count() FROM review_queue") == [(1,)]
     assert len(waiting(store, limit=10)) == 1
-
-
-def test_pages_of_what_was_cut_short_are_full_though_half_of_it_was_received_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The places of a window tell what came over OTLP: a later page is not shorter for what it leaves out."""
-    monkeypatch.setattr(intents, "WINDOW_ROWS", 16)
-    settings = load_settings({"SPANLEDGER_DIR": str(tmp_path)}, working_directory=Path("/"))
-    ledger = Ledger()
-    process, collector = ledger.open_chain(), ledger.open_chain(role="collector")
-    for number in range(40):
-        process.append(span(number, "captured", outcome="incomplete"))
-        collector.append(span(number, "ingested", outcome="incomplete"))
-    with open_store(settings, role="owner") as store:
-        ensure_schema(store)
-        ledger.write(store)
-        asked = Criteria(outcome="incomplete", limit=2)
-        pages = [search(store, replace(asked, offset=offset)) for offset in range(0, 20, 2)]
-    assert [len(page) for page in pages] == [2] * 10
-    assert len({event.event_id for page in pages for event in page}) == 20
