@@ -17,7 +17,7 @@ from hashlib import sha256
 from operator import add
 
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes
+from spanledger_exporter.ledger.prefixed_hashes import prefixed_hashes, split
 
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
@@ -46,18 +46,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes."""
-    if not hashes:
-        return EMPTY_ROOT
-    level = list(hashes)
-    while len(level) > 1:
-        parents = _parents(level)
-        if len(level) % 2:
-            parents.append(level[-1])  # the right edge rises unchanged: RFC 6962 pads nothing
-        level = parents
-    return level[0]
+    return root_of_joined(b"".join(hashes))
 
 
-def root_of_joined(hashes: bytes, nodes: Callable[[bytes], bytes]) -> bytes:
+def _nodes(children: bytes) -> bytes:
+    return b"".join(prefixed_hashes(NODE_PREFIX, split(children, 2 * HASH_SIZE)))
+
+
+def root_of_joined(hashes: bytes, nodes: Callable[[bytes], bytes] = _nodes) -> bytes:
     """Return the root over leaf hashes that stand behind each other.
 
     `nodes` returns the hashes of inner nodes, given the hashes of their children; both behind each other.
@@ -66,7 +62,7 @@ def root_of_joined(hashes: bytes, nodes: Callable[[bytes], bytes]) -> bytes:
         return EMPTY_ROOT
     while len(hashes) > HASH_SIZE:
         paired = len(hashes) // (2 * HASH_SIZE) * 2 * HASH_SIZE
-        hashes = nodes(hashes[:paired]) + hashes[paired:]  # an odd last one rises unchanged
+        hashes = nodes(hashes[:paired]) + hashes[paired:]  # the right edge rises unchanged: RFC 6962 pads nothing
     return hashes
 
 

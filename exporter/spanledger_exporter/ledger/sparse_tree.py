@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from spanledger_exporter.errors import ProofError
-from spanledger_exporter.ledger.merkle import HASH_SIZE, inclusion_ranges, root_of
+from spanledger_exporter.ledger.merkle import HASH_SIZE, inclusion_ranges, root_of, root_of_joined
 
 BLOCK: Final = 1_024
 """Leaves whose root is kept in place of them; a power of two."""
@@ -51,7 +51,8 @@ class SparseTree:
 
     def _part_root(self, start: int, end: int) -> bytes:
         first = start - start % BLOCK
-        return root_of(_hashes(self._leaves[start // BLOCK], start - first, end - first))
+        leaves = self._leaves[start // BLOCK]
+        return root_of_joined(leaves[(start - first) * HASH_SIZE : (end - first) * HASH_SIZE])
 
 
 def _blocks(pages: Iterable[bytes]) -> Iterator[bytes]:
@@ -70,8 +71,4 @@ def _blocks(pages: Iterable[bytes]) -> Iterator[bytes]:
 @lru_cache(maxsize=1_024)  # 32 MiB
 def _block_root(block: bytes) -> bytes:
     """Return the root over leaf hashes, 32 bytes each. Remembered by what they are: a log only grows."""
-    return root_of(_hashes(block, 0, len(block) // HASH_SIZE))
-
-
-def _hashes(block: bytes, start: int, end: int) -> list[bytes]:
-    return [block[at : at + HASH_SIZE] for at in range(start * HASH_SIZE, end * HASH_SIZE, HASH_SIZE)]
+    return root_of_joined(block)

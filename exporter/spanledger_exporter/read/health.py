@@ -26,10 +26,9 @@ from spanledger_exporter.keys.key_ring import KeyRing
 from spanledger_exporter.ledger.checkpoint import claimed_checkpoint
 from spanledger_exporter.ledger.row import Row
 from spanledger_exporter.read.figures import format_age
-from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import load_cursor
 from spanledger_exporter.spool.quota import directory_bytes
-from spanledger_exporter.spool.reader import ChainSpool, Damage, Position, chains
+from spanledger_exporter.spool.reader import ChainSpool, Damage, chains
 from spanledger_exporter.store.connection import ENGINE_REMEDY, NO_ENGINE, Store, has_engine, open_store
 
 Status = Literal["ok", "attention", "problem"]
@@ -207,7 +206,7 @@ def _measure(chain: ChainSpool, depth: _Depth) -> None:
     depth.live += chain.is_live
     try:
         cursor = load_cursor(chain.directory).position
-        depth.size += _bytes_behind(chain, cursor)
+        depth.size += chain.bytes_behind(cursor)
         for frame in chain.read(cursor):
             if isinstance(frame.record, Row):
                 depth.rows += 1
@@ -218,15 +217,6 @@ def _measure(chain: ChainSpool, depth: _Depth) -> None:
                 return
     except FileNotFoundError:
         return  # cleaned up while we looked
-
-
-def _bytes_behind(chain: ChainSpool, cursor: Position) -> int:
-    end = spool_end(chain)
-    if end.file == cursor.file:
-        return max(0, end.offset - cursor.offset)
-    files = [file for file in chain.files() if file >= cursor.file]
-    sizes = sum(chain.path(file).stat().st_size for file in files)
-    return max(0, sizes - (cursor.offset if cursor.file in files else 0))
 
 
 def _keys(settings: Settings) -> Check:

@@ -75,7 +75,7 @@ def read_unshipped(
         read_bytes = 0
         for frame in _frames(chain, as_of_ns):
             if read_bytes > left:
-                unread += max(_size_behind(chain, frame), 0)
+                unread += _size_behind(chain, frame)
                 break
             read_bytes += frame.end.offset - frame.position.offset
             record = frame.record
@@ -97,7 +97,6 @@ def _frames(chain: ChainSpool, as_of_ns: int) -> Iterator[Frame]:
 
 def _size_behind(chain: ChainSpool, frame: Frame) -> int:
     try:
-        sizes = {file: chain.path(file).stat().st_size for file in chain.files() if file >= frame.position.file}
+        return chain.bytes_behind(frame.position)
     except FileNotFoundError:
         return 0
-    return sum(sizes.values()) - frame.position.offset

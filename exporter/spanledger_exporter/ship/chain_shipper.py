@@ -24,7 +24,6 @@ from itertools import islice
 
 from spanledger_exporter.ship.alarms import Alarms
 from spanledger_exporter.ship.batch import MAX_BYTES, MAX_ROWS, Batch, cut_batches
-from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import Cursor, Pending, load_cursor, save_cursor
 from spanledger_exporter.ship.delivery import Delivered, deliver, row_block, send_contents_ahead
 from spanledger_exporter.ship.read_ahead import read_ahead
@@ -124,8 +123,7 @@ class ChainShipper:
             yield batch
 
     def _is_backlog(self, position: Position) -> bool:
-        end = spool_end(self.chain)
-        return end.file > position.file or end.offset - position.offset > BACKLOG_BYTES
+        return self.chain.bytes_behind(position) > BACKLOG_BYTES
 
     def _sent_ahead(self, store: Store, batches: Iterator[Batch]) -> AbstractContextManager[Iterator[Batch]]:
         """Return `batches` whose contents an embedded store has, or is still to get; it takes them in a thread."""

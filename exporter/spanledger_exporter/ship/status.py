@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spanledger_exporter.ledger.row import Row
-from spanledger_exporter.ship.cleanup import spool_end
 from spanledger_exporter.ship.cursor import load_cursor
 from spanledger_exporter.spool.reader import ChainSpool, Position, readable_chains
 
@@ -40,7 +39,7 @@ def spool_status(spool_directory: Path) -> SpoolStatus:
             live += chain.is_live
             stored += chain.size_bytes()
             position = load_cursor(chain.directory).position
-            behind = bytes_behind(chain, position)
+            behind = chain.bytes_behind(position)
             first = _first_row_ns(chain, position) if behind else None
         except FileNotFoundError:
             continue  # cleaned up while we looked
@@ -48,15 +47,6 @@ def spool_status(spool_directory: Path) -> SpoolStatus:
         waiting += behind > 0
         oldest = first if oldest is None else oldest if first is None else min(oldest, first)
     return SpoolStatus(len(present), live, waiting, stored, unshipped, oldest)
-
-
-def bytes_behind(chain: ChainSpool, position: Position) -> int:
-    """Return how many bytes of `chain` lie behind `position`."""
-    end = spool_end(chain)
-    if position >= end:
-        return 0
-    sizes = {file: chain.path(file).stat().st_size for file in chain.files() if file >= position.file}
-    return sum(sizes.values()) - (position.offset if position.file in sizes else 0)
 
 
 def _first_row_ns(chain: ChainSpool, position: Position) -> int | None:

@@ -135,7 +135,12 @@ class ChainSpool:
 
     def size_bytes(self) -> int:
         """Return how many bytes the files take."""
-        return sum(self.path(file).stat().st_size for file in self.files())
+        return self.bytes_behind(START)
+
+    def bytes_behind(self, position: Position) -> int:
+        """Return how many bytes lie behind `position`. Raises FileNotFoundError while somebody cleans up."""
+        sizes = {file: self.path(file).stat().st_size for file in self.files() if file >= position.file}
+        return max(0, sum(sizes.values()) - (position.offset if position.file in sizes else 0))
 
     def last_row(self) -> Row | None:
         """Return the newest intact row that is still in the spool.
