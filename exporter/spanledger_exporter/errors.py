@@ -60,7 +60,11 @@ class RecordError(SpanledgerError):
 
 
 class StoreError(SpanledgerError):
-    """The database or the line to it failed."""
+    """The database or the line to it failed. `code` is ClickHouse's, where the engine answered."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class StoreBusyError(StoreError):
@@ -70,11 +74,9 @@ class StoreBusyError(StoreError):
 class StoreRefusedError(StoreError):
     """The engine answered and said no to this statement or these rows.
 
-    `code` is ClickHouse's, where there is one. `blames_data` says that the very values are at fault: the same rows
-    would be refused by a healthy server too.
+    `blames_data` says that the very values are at fault: the same rows would be refused by a healthy server too.
     """
 
     def __init__(self, message: str, *, code: int | None = None, blames_data: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
+        super().__init__(message, code=code)
         self.blames_data = blames_data

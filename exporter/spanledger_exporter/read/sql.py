@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from spanledger_exporter.errors import UsageError
+from spanledger_exporter.errors import StoreError, StoreRefusedError, UsageError
 from spanledger_exporter.store.address import DEFAULT_DATABASE
 from spanledger_exporter.store.connection import Store
 
@@ -26,6 +26,9 @@ _OWN_ROWS: Final = frozenset(
 _OUTSIDE: Final = frozenset({"file", "catboostevaluate", "sleep", "sleepeachrow"})
 """Functions of a single row that read files, or only keep the engine busy."""
 
+_UNKNOWN_NAMES: Final = frozenset({60, 81})
+"""The engine's answers to a table or a database that is not there: elsewhere it may still be made."""
+
 _TOKENS: Final = re.compile(
     r"""'(?:[^'\\]|\\.|'')*' | `(?:[^`\\]|\\.)*` | "(?:[^"\\]|\\.)*" | --[^\n]* | /\*.*?\*/""", re.DOTALL | re.VERBOSE
 )
@@ -34,13 +37,18 @@ _TOKENS: Final = re.compile(
 def run_sql(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Return the column names and rows of a reading query.
 
-    Raises UsageError for anything else, StoreError when the engine says no.
+    Raises UsageError for anything else and for a query that the engine does not understand, StoreError where it fails.
     """
     statement = check_statement(sql)
     if store.database != DEFAULT_DATABASE:
         statement = _requalified(statement, store.database)
-    check_tree([row[0] for row in store.query(f"EXPLAIN AST {statement}")])
-    names, rows = store.query_table(statement)
+    try:
+        check_tree([row[0] for row in store.query(f"EXPLAIN AST {statement}")])
+        names, rows = store.query_table(statement)
+    except StoreError as error:
+        if isinstance(error, StoreRefusedError) or error.code in _UNKNOWN_NAMES:
+            raise UsageError(str(error)) from error
+        raise
     return names, [tuple(_shown(value) for value in row) for row in rows]
 
 

@@ -25,6 +25,7 @@ from spanledger_exporter.ledger.merkle import root_of_leaves
 from spanledger_exporter.ledger.row import genesis_hash, row_hash
 from spanledger_exporter.seal.log_state import EXACT, ChainPosition
 from spanledger_exporter.store.connection import Store
+from spanledger_semconv.events import HOUSEKEEPING as HOUSEKEEPING_TYPES
 
 MAX_SEGMENT_ROWS = 65_536
 """Bounds memory here and the work of proving one row: its segment's row hashes have to be read."""
@@ -35,7 +36,6 @@ ROWS_PER_QUERY = 500_000
 
 DAY_NS = 86_400 * 10**9
 
-HOUSEKEEPING_TYPES = frozenset({"access", "config", "heartbeat", "retention", "chain.open", "chain.close"})
 ACTS: Mapping[str, str] = {
     "loss": "loss",
     "erasure": "erasure",

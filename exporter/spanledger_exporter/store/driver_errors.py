@@ -51,7 +51,7 @@ def translated(error: Exception, *, name: str) -> StoreError:
             "is the server up, and are host, port and TLS right?"
         )
     kind = "" if isinstance(error, ClickHouseError) else f"{type(error).__name__}: "
-    return StoreError(f"expected {name} to do its work, got: {kind}{text}")
+    return StoreError(f"expected {name} to do its work, got: {kind}{text}", code=code)
 
 
 def _root(error: BaseException) -> str:

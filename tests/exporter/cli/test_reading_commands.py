@@ -252,11 +252,15 @@ def test_sql_takes_what_only_looks_like_writing(run: Run, query: str) -> None:
     assert run("sql", query, "--json").status == 0
 
 
-def test_a_mistake_in_a_query_is_the_engines_message(run: Run) -> None:
-    """No traceback."""
-    ran = run("sql", "SELECT nonsense FROM rows")
-    assert ran.status == EXIT_UNAVAILABLE
+@pytest.mark.parametrize(
+    "query", ["SELECT nonsense FROM rows", "SELECT 1 FROM nonsense", "SELECT 1 FROM nonsense.rows", "SELECT nonsense("]
+)
+def test_a_mistake_in_a_query_is_wrong_usage_in_the_engines_words(run: Run, query: str) -> None:
+    """Not an unavailable store: a script that waits and tries again would do so for ever."""
+    ran = run("sql", query)
+    assert ran.status == EXIT_USAGE
     assert "nonsense" in ran.err
+    assert "Traceback" not in ran.err
 
 
 def test_every_read_leaves_an_access_row(run: Run) -> None:
