@@ -8,27 +8,13 @@ from pathlib import Path
 import pytest
 
 from ledgers import Ledger
+from received_spans import span
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.read import intents
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.finding import search
 from spanledger_exporter.store.connection import open_store
 from spanledger_exporter.store.schema import ensure_schema
-
-TRACE = "b" * 32
-
-
-def span(number: int, tier: str) -> dict[str, object]:
-    """Return the completing row of a call that was cut short, as its process or the collector writes it."""
-    span_id = f"{number:016x}"
-    return {
-        "event_type": "model_call",
-        "event_id": f"{TRACE}:{span_id}",
-        "trace_id": TRACE,
-        "span_id": span_id,
-        "outcome": "incomplete",
-        "capture": {"tier": tier, "scope": "spanledger.openai"},
-    }
 
 
 def test_pages_of_what_was_cut_short_are_full_though_half_of_it_was_received_too(
@@ -40,8 +26,8 @@ def test_pages_of_what_was_cut_short_are_full_though_half_of_it_was_received_too
     ledger = Ledger()
     process, collector = ledger.open_chain(), ledger.open_chain(role="collector")
     for number in range(40):
-        process.append(span(number, "captured"))
-        collector.append(span(number, "ingested"))
+        process.append(span(number, "captured", outcome="incomplete"))
+        collector.append(span(number, "ingested", outcome="incomplete"))
     with open_store(settings, role="owner") as store:
         ensure_schema(store)
         ledger.write(store)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ledgers import Ledger
+from received_spans import TRACE, span
 from spanledger_exporter.config import load_settings
 from spanledger_exporter.read.criteria import Criteria
 from spanledger_exporter.read.finding import find_case, find_event, find_row, find_trace, search
@@ -18,25 +18,7 @@ from spanledger_exporter.store.connection import Store, open_store
 from spanledger_exporter.store.schema import ensure_schema
 from spanledger_exporter.store.views import ensure_views
 
-TRACE = "a" * 32
 CALLS = 7
-
-
-def span(number: int, tier: str, **more: Any) -> dict[str, Any]:
-    """Return the completing row of a span as its process or the collector writes it."""
-    span_id = f"{number:016x}"
-    return {
-        "event_type": "model_call",
-        "event_id": f"{TRACE}:{span_id}",
-        "trace_id": TRACE,
-        "span_id": span_id,
-        "name": "chat m",
-        "outcome": "success",
-        "usage": {"input_tokens": 10, "output_tokens": 5},
-        "cost": {"usd": "0.5"},
-        "capture": {"tier": tier, "scope": "spanledger.openai"},
-        **more,
-    }
 
 
 @pytest.fixture(scope="module")
