@@ -33,7 +33,7 @@ def translated(error: Exception, *, name: str) -> StoreError:
     code = getattr(error, "code", None)
     text = _first_line(str(error))
     if code in _LOGIN_CODES:
-        return StoreError(f"expected {name} to accept the user and password, got: {text}")
+        return StoreError(f"expected {name} to accept the user and password, got: {text}", code=code)
     if code is not None and code not in _TRANSIENT_CODES:
         blames_data = code in _DATA_CODES
         return StoreRefusedError(f"expected {name} to accept it, got: {text}", code=code, blames_data=blames_data)

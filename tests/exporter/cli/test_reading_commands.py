@@ -259,6 +259,9 @@ def test_sql_takes_what_only_looks_like_writing(run: Run, query: str) -> None:
         ("SELECT 1 FROM nonsense", "nonsense"),
         ("SELECT 1 FROM nonsense.rows", "nonsense"),
         ("SELECT count(", "SYNTAX_ERROR"),
+        ("SELECT nonsense(seq) FROM rows", "nonsense"),
+        ("SELECT seq, count() FROM rows", "NOT_AN_AGGREGATE"),
+        ("SELECT seq FROM rows WHERE time > 'yesterday'", "yesterday"),
     ],
 )
 def test_a_mistake_in_a_query_is_wrong_usage_in_the_engines_words(run: Run, query: str, said: str) -> None:
@@ -267,6 +270,13 @@ def test_a_mistake_in_a_query_is_wrong_usage_in_the_engines_words(run: Run, quer
     assert ran.status == EXIT_USAGE
     assert said in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_query_that_fails_while_it_runs_is_not_called_wrong_usage(run: Run) -> None:
+    """It is understood: whatever the engine then meets, a damaged part for example, is not the asker's mistake."""
+    ran = run("sql", "SELECT throwIf(seq >= 0, 'met') FROM rows")
+    assert ran.status == EXIT_UNAVAILABLE
+    assert "met" in ran.err
 
 
 def test_every_read_leaves_an_access_row(run: Run) -> None:
