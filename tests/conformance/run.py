@@ -25,6 +25,7 @@ VERSION = "1.3b0"
 NEEDED = (f"opentelemetry-util-genai=={VERSION}", "pytest", "pytest-asyncio", "pyyaml")
 
 _DIMENSIONS = "base64 vectors: the official instrumentor counts characters of the text, we count numbers"
+_WRAPPED = "asks for the class of the wrapper: ours binds to ordinary methods, which that of wrapt does not"
 _DOCUMENTS = "title and context of a document stay in its parts; the official instrumentor drops them"
 _FILES = "a file object that is sent as image or document is recorded; the official instrumentor drops the block"
 _FILE_CASES = [
@@ -63,6 +64,7 @@ SUITES = {
         {
             "test_embeddings.py::test_embeddings_with_encoding_format[content_mode0]": _DIMENSIONS,
             "test_async_embeddings.py::test_async_embeddings_with_encoding_format[content_mode0]": _DIMENSIONS,
+            "test_structured_outputs.py::test_uninstrument_from_a_new_instrumentor_call_unwraps_parse": _WRAPPED,
         },
         ("numpy",),
     ),

@@ -44,13 +44,31 @@ def _switched_off_afterwards() -> Iterator[None]:
         OpenAIInstrumentor().uninstrument()
 
 
+def methods_of_the_sdk() -> dict[tuple[str, str, str], Any]:
+    """Give what stands in every class of the SDK's resources, by module, class and name."""
+    return {
+        (name, owner.__name__, member): value
+        for name, module in list(sys.modules.items())
+        if name.startswith("openai.resources.")
+        for owner in vars(module).values()
+        if isinstance(owner, type) and owner.__module__ == name
+        for member, value in vars(owner).items()
+    }
+
+
 def test_switching_off_puts_every_original_back() -> None:
-    """The class is what it was before, by identity."""
-    before = vars(Completions)["create"]
+    """Every class is what it was before, by identity; another instance of the instrumentor may switch off."""
+    before = methods_of_the_sdk()
     switched_on()
-    assert vars(Completions)["create"] is not before
+    during = methods_of_the_sdk()
+    changed = {key for key in before if during[key] is not before[key]}
+    chat = "openai.resources.chat.completions.completions"
+    assert {
+        (chat, owner, name) for owner in ("Completions", "AsyncCompletions") for name in ("create", "parse")
+    } <= changed
     OpenAIInstrumentor().uninstrument()
-    assert vars(Completions)["create"] is before
+    after = methods_of_the_sdk()
+    assert {key for key in before if after[key] is not before[key]} == set()
 
 
 def test_it_can_be_switched_on_again_with_another_provider(client: openai.OpenAI) -> None:
