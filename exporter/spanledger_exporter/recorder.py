@@ -191,7 +191,7 @@ class Recorder:
                 self._admit(chain)
             if self._losses.events:
                 self._report_losses(chain)
-            head = chain.writer.end.mark
+            _, _, _, head, _ = chain.writer.end
             try:
                 return chain.append(envelope, contents, tenant=tenant)
             except Exception:

@@ -107,7 +107,8 @@ class Cost(NamedTuple):
         )
 
 
-class _Band(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Band:
     """Rates per token for inputs longer than `above` tokens; `None` where a kind has no rate of its own.
 
     They are integers in units of 10^-`digits` dollars: as exact as decimals, and several times faster.

@@ -14,7 +14,7 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -61,7 +61,8 @@ class ContentPolicy:
         object.__setattr__(self, "is_plain", self.mode == "full" and not self.redactor)
 
 
-class RecentText(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RecentText:
     """A text seen lately: its item, its content, and the item's canonical JSON before and behind `message`."""
 
     item: Item

@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from spanledger_exporter.normalise.dialects import Reading, SpanEvent, SpanFacts, read_span
+from spanledger_exporter.normalise.span_state import attributes_of, events_of
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.invocation import Invocation, InvocationRequest, InvocationResult, Outcome
 
@@ -49,9 +50,7 @@ def read_invocation(span: ReadableSpan, invocation: Invocation) -> Reading:
     """Return what was handed over beside `span`, with what else stands on it."""
     # The records come first: span limits may have dropped or cut what stands on the span.
     request, result = invocation.request, invocation.result
-    held: Any = span.attributes
-    # The SDK's own `copy`, where it has one: item by item its mapping is many times slower.
-    attributes: dict[str, Any] = held.copy() if hasattr(held, "copy") else dict(held or {})
+    attributes = attributes_of(span)
     attributes.update(request.attributes)
     events: tuple[SpanEvent, ...] = ()
     if result is None:  # it has just started: nothing has happened in it yet
@@ -75,5 +74,5 @@ def _read_plain(facts: SpanFacts) -> Reading:
 
 
 def _events(span: ReadableSpan) -> tuple[SpanEvent, ...]:
-    events = span.events
+    events = events_of(span)
     return tuple(SpanEvent(event.name, event.attributes or {}, event.timestamp) for event in events) if events else ()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link
 
 from spanledger_exporter.normalise.context import FOREIGN_KEYS, IDENTITY_KEYS
 from spanledger_exporter.normalise.dialects import SpanEvent
@@ -115,7 +115,7 @@ def sort_attributes(places: Places, attributes: Mapping[str, Any]) -> tuple[dict
 
 
 def reference_remainder(
-    parts: Parts, span: ReadableSpan, other: Mapping[str, Any], events: Sequence[SpanEvent]
+    parts: Parts, other: Mapping[str, Any], events: Sequence[SpanEvent], links: Sequence[Link]
 ) -> str | None:
     """Store what has no field as one document and return its reference in hex; None when there is nothing."""
     document: dict[str, Any] = {}
@@ -123,8 +123,8 @@ def reference_remainder(
         document["attributes"] = dict(other)
     if events:
         document["events"] = [_event(event) for event in events]
-    if span.links:
-        document["links"] = [_link(link) for link in span.links]
+    if links:
+        document["links"] = [_link(link) for link in links]
     items = parts.document(document, "attributes") if document else []
     return items[0]["ref"] if items else None
 
@@ -133,16 +133,7 @@ def _event(event: SpanEvent) -> dict[str, Any]:
     return {"name": event.name, "time": str(event.time_ns), "attributes": dict(event.attributes)}
 
 
-def _link(link: Any) -> dict[str, Any]:
+def _link(link: Link) -> dict[str, Any]:
     context = link.context
     ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
     return {**ids, "attributes": dict(link.attributes or {})}
-
-
-def dropped_of(span: ReadableSpan) -> dict[str, int] | None:
-    """Return how many attributes, events and links the SDK's span limits dropped."""
-    attributes, events, links = span.dropped_attributes, span.dropped_events, span.dropped_links
-    if not (attributes or events or links):
-        return None
-    counts = {"attributes": attributes, "events": events, "links": links}
-    return {name: count for name, count in counts.items() if count}

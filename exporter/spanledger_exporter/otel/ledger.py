@@ -20,7 +20,7 @@ from typing import Any, Final
 import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, TraceFlags
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, TraceFlags
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
@@ -105,7 +105,7 @@ class SpanLedger:
         known = _Open(span, _forget)
         known.ledger, known.key, known.process = self._reference, context[:2], _process
         known.invocation, known.inherited, known.begun = invocation, inherited, None
-        known.sampled = bool(context.trace_flags & TraceFlags.SAMPLED)
+        known.sampled = _has_sampled_flag(context)
         try:
             if is_audited:
                 known.begun = self._begin(span, known)
@@ -169,7 +169,7 @@ class SpanLedger:
         reason = f"{type(error).__name__}: {error}" if policy.is_plain else type(error).__name__
         _log.error("spanledger: a span could not be read and is kept as a raw row: %s", reason)
         raw = raw_body(_span_bytes(span), encoding="span-json", reason=reason, policy=policy)
-        event_id = event_id_of(span) + suffix
+        event_id = event_id_of(span.get_span_context()) + suffix
         return Prepared(
             ProfiledEnvelope(event_type="raw", event_id=event_id, raw=orjson.Fragment(canonical_json(raw))), ()
         )
@@ -210,14 +210,15 @@ class SpanLedger:
 
     def _record(self, span: ReadableSpan | None, prepared: Prepared) -> None:
         recorder = self._recorder or self._make_recorder(span)
-        recorder.record(prepared.envelope, prepared.contents)
+        envelope, contents = prepared
+        recorder.record(envelope, contents)
 
     def _make_recorder(self, span: ReadableSpan | None) -> Recorder:
         """Return the process's recorder. Without a lock: two threads may make one, and agree on which is kept."""
         made = Recorder(
             self.settings,
             role=self._role,
-            service=service_of(span) if span and self._role == "application" else None,
+            service=service_of(span.resource) if span and self._role == "application" else None,
             facts=self._facts,
             on_begin=lambda: start_threads(self.settings, ships=self._role == "application"),
         )
@@ -267,7 +268,14 @@ def _key(span: ReadableSpan) -> tuple[int, int]:
 
 def _is_sampled(span: ReadableSpan) -> bool:
     context = span.get_span_context()
-    return bool(context and context.trace_flags & TraceFlags.SAMPLED)
+    return context is not None and _has_sampled_flag(context)
+
+
+def _has_sampled_flag(context: SpanContext) -> bool:
+    return bool(context[3] & _SAMPLED)  # its flags; by name they are a call
+
+
+_SAMPLED: Final = int(TraceFlags.SAMPLED)
 
 
 def _take_invocation(parent_context: Context | None) -> Invocation | None:
