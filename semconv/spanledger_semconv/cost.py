@@ -94,17 +94,13 @@ class Cost(NamedTuple):
     price_version: str
     price_row: str
     rates: Mapping[str, str]
-    listed_json: bytes
+    listed_json: str
 
     def as_json(self, *, is_estimated: bool = False) -> bytes:
         """Return the envelope's `cost` as JSON with sorted keys; what all calls at one price repeat is encoded once."""
-        return b'{%b"input_usd":"%b","output_usd":"%b",%b,"usd":"%b"}' % (
-            b'"estimated":true,' if is_estimated else b"",
-            self.input_usd.encode(),
-            self.output_usd.encode(),
-            self.listed_json,
-            self.usd.encode(),
-        )
+        usd, into, out, _, _, _, _, listed = self
+        estimated = '"estimated":true,' if is_estimated else ""
+        return f'{{{estimated}"input_usd":"{into}","output_usd":"{out}",{listed},"usd":"{usd}"}}'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ class _Band:
     cache_write_1h: int | None
     reasoning: int | None
     rates: Mapping[str, str]
-    listed_json: bytes
+    listed_json: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +261,12 @@ def _list_usage(usage: Usage) -> Any:
 
 
 def _cost(found: _Price, band: _Band, into: str, out: str, total: str, /) -> Cost:
-    return Cost(total, into, out, PRICE_SOURCE, found.version, found.digest, band.rates, band.listed_json)
+    listed = (PRICE_SOURCE, found.version, found.digest, band.rates, band.listed_json)
+    cost: Cost = _as_tuple(Cost, (total, into, out, *listed))
+    return cost
+
+
+_as_tuple: Any = tuple.__new__  # once per call: half the time of the class's own constructor
 
 
 def _in_dollars(amounts: tuple[int, int, int], digits: int) -> list[str]:
@@ -407,7 +408,7 @@ def _band(rates: Mapping[str, Any], above: int, price_version: str, digest: str)
         cache_write_1h=units.get("cache_write_1h_mtok"),
         reasoning=units.get("output_reasoning_mtok"),
         rates=texts,
-        listed_json=json.dumps(listed, sort_keys=True, separators=(",", ":"))[1:-1].encode(),
+        listed_json=json.dumps(listed, sort_keys=True, separators=(",", ":"))[1:-1],
     )
 
 

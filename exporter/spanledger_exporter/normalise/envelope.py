@@ -101,11 +101,10 @@ class Normaliser:
     _bases: dict[tuple[Any, ...], Base] = field(default_factory=dict)
 
     def begin(
-        self, span: ReadableSpan, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
+        self, state: SpanState, reading: Reading, inherited: Mapping[str, Any], *, sampled: bool
     ) -> tuple[Prepared, Begun] | None:
         """Return the intent row, and what the completion will start from; None for an event without an intent."""
         inherited = self._with_prompt(reading, inherited)
-        state = state_of(span)
         base = self._base(state, reading, inherited)
         if base.event_type not in WITH_INTENT:
             return None
@@ -117,7 +116,7 @@ class Normaliser:
         envelope = ProfiledEnvelope(base.fields)
         _identify(envelope, event_id, parent)
         envelope["event_id"] = event_id + BEGIN_SUFFIX
-        envelope["time"] = orjson.Fragment(b'{"start":"%d"}' % started_ns)
+        envelope["time"] = orjson.Fragment(f'{{"start":"{started_ns}"}}')
         envelope["capture"] = self._origins.capture(scope, dialect, sampled, "captured")
         if base.clear is not None:
             envelope["attributes"] = base.clear
@@ -159,7 +158,7 @@ class Normaliser:
             base = self._base(state, reading, inherited)  # the span has learned something since it started
         envelope = ProfiledEnvelope(base.fields)
         _identify(envelope, event_id, parent)
-        envelope["time"] = orjson.Fragment(b'{"end":"%d","start":"%d"}' % (ended_ns, started_ns))
+        envelope["time"] = orjson.Fragment(f'{{"end":"{ended_ns}","start":"{started_ns}"}}')
         envelope["capture"] = self._origins.capture(scope, dialect, sampled, tier, dropped_of(span))
         envelope["outcome"] = result.outcome
         if result.model is not None:

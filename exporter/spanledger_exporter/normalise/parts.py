@@ -42,7 +42,7 @@ Items = list[Item | orjson.Fragment]
 """Items in order, some in canonical bytes already."""
 
 _PLACE: Final = "message"  # the one key of an item that differs when a text comes again
-_PLACE_BYTES: Final = b'"message":0'
+_PLACE_JSON: Final = '"message":0'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class RecentText:
 
     item: Item
     content: Content
-    head: bytes
-    tail: bytes
+    head: str
+    tail: str
 
 
 class RecentTexts:
@@ -93,7 +93,8 @@ class RecentTexts:
             self.known.clear()
             self._bytes = 0
         if content.size <= MAX_RECENT_TEXT_BYTES:
-            head, mark, tail = orjson.dumps({**item, _PLACE: 0}, option=orjson.OPT_SORT_KEYS).partition(_PLACE_BYTES)
+            encoded = orjson.dumps({**item, _PLACE: 0}, option=orjson.OPT_SORT_KEYS).decode()
+            head, mark, tail = encoded.partition(_PLACE_JSON)
             assert mark, "the media type is the last key before `message`"  # noqa: S101
             self._bytes += size
             self.known[key] = RecentText(item.copy(), content, head, tail)
@@ -155,7 +156,7 @@ class Parts:
                 items += [{**item, _PLACE: index} for item in self._message(message, "payload")]
             else:
                 contents.append(known.content)
-                items.append(orjson.Fragment(b'%b"message":%d%b' % (known.head, index, known.tail)))
+                items.append(orjson.Fragment(f'{known.head}"message":{index}{known.tail}'))
         return items
 
     def _message(self, message: Any, content_class: ContentClass) -> list[Item]:

@@ -32,6 +32,7 @@ from spanledger_exporter.normalise.fallback import ProfiledEnvelope, raw_body
 from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read, read_invocation
 from spanledger_exporter.normalise.remainder import ClearList
+from spanledger_exporter.normalise.span_state import SpanState, state_of
 from spanledger_exporter.otel.background import finish_shipping, start_threads
 from spanledger_exporter.prompts.registry import FILE_NAME as PROMPTS_FILE_NAME
 from spanledger_exporter.prompts.registry import PromptMatcher
@@ -101,22 +102,23 @@ class SpanLedger:
         is_audited = invocation is not None or self.is_audited(span)
         if not is_audited and not inherited:
             return
-        context = span.get_span_context()
+        state = state_of(span)
+        context = state[1] or INVALID_SPAN_CONTEXT
         known = _Open(span, _forget)
         known.ledger, known.key, known.process = self._reference, context[:2], _process
         known.invocation, known.inherited, known.begun = invocation, inherited, None
         known.sampled = _has_sampled_flag(context)
         try:
             if is_audited:
-                known.begun = self._begin(span, known)
+                known.begun = self._begin(span, state, known)
         finally:
             self._open[known.key] = known
 
-    def _begin(self, span: Span, known: _Open) -> Begun | None:
+    def _begin(self, span: Span, state: SpanState, known: _Open) -> Begun | None:
         try:
             invocation = known.invocation
             reading = read(span) if invocation is None else read_invocation(span, invocation)
-            made = self._normaliser.begin(span, reading, known.inherited, sampled=known.sampled)
+            made = self._normaliser.begin(state, reading, known.inherited, sampled=known.sampled)
         except Exception as error:
             self._record(span, self._raw(span, error, suffix=BEGIN_SUFFIX))
             return None

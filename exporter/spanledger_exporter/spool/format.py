@@ -67,7 +67,7 @@ def pack_row(  # noqa: PLR0917 - the fields of the payload, in their order; keyw
     if size > MAX_FRAME_BYTES:
         raise _too_large(size)
     length = _LENGTH.pack(size)
-    return b"%b%b%b%b" % (length, _LENGTH.pack(crc32(env, crc32(head, crc32(length)))), head, env)
+    return b"".join((length, _LENGTH.pack(crc32(env, crc32(head, crc32(length)))), head, env))
 
 
 def format_content(content: Content) -> bytes:

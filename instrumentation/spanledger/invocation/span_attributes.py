@@ -49,7 +49,8 @@ def result_attributes(result: InvocationResult) -> dict[str, Any]:
         attributes[names.GEN_AI_RESPONSE_MODEL] = result.model
     reasons: Sequence[str] = result.finish_reasons
     if reasons:
-        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reasons)
+        # A list, which the SDK recognises at once and makes a tuple of: about a tuple it asks abstract classes anew.
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = list(reasons)
     if result.time_to_first_chunk_s is not None:
         attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = result.time_to_first_chunk_s
     if result.error_type is not None:
