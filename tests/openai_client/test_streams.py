@@ -1,6 +1,7 @@
 """A stream stays the SDK's own object, and token counts that the caller did not ask for never reach the caller."""
 
 import inspect
+import sys
 import weakref
 from typing import Any
 
@@ -33,6 +34,40 @@ async def test_the_caller_gets_the_sdks_own_async_stream(async_client: openai.As
     stream = await async_client.chat.completions.create(**CALL, stream=True)
     assert type(stream) is openai.AsyncStream
     assert [chunk async for chunk in stream]
+
+
+class OnlyNext:
+    """An iterator that knows one method, as another instrumentation may put in the place of the library's."""
+
+    def __init__(self, inner: Any) -> None:
+        self.__next__inner = inner.__next__
+
+    def __next__(self) -> Any:
+        return self.__next__inner()
+
+
+def test_an_iterator_that_can_only_go_on_is_read(
+    client: openai.OpenAI, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's loop gets every chunk, and the call ends with the last one."""
+    inside = sys.modules["spanledger.invocation.stream"]
+    monkeypatch.setattr(inside, "_acyclic_iterator", lambda stream: OnlyNext(stream._iterator))
+    assert list(client.chat.completions.create(**CALL, stream=True))
+    assert recorded.usage == {"input_tokens": 12, "output_tokens": 6}
+
+
+def test_what_the_caller_throws_while_it_has_a_chunk_is_not_the_streams_failure(
+    client: openai.OpenAI, recorded: Recorded
+) -> None:
+    """A loop that raises leaves the stream readable: the call is open until somebody reads on, or lets go of it."""
+    stream = client.chat.completions.create(**CALL, stream=True)
+    loop = iter(stream)
+    next(loop)
+    with pytest.raises(KeyError):
+        loop.throw(KeyError("the caller's own"))
+    assert not recorded.spans
+    assert list(stream)
+    assert recorded.usage == {"input_tokens": 12, "output_tokens": 6}
 
 
 def test_chunks_are_byte_for_byte_what_they_are_without_us(client: openai.OpenAI, recorded: Recorded) -> None:
