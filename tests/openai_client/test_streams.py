@@ -61,7 +61,7 @@ def test_what_the_caller_throws_while_it_has_a_chunk_is_not_the_streams_failure(
 ) -> None:
     """A loop that raises leaves the stream readable: the call is open until somebody reads on, or lets go of it."""
     stream = client.chat.completions.create(**CALL, stream=True)
-    loop = iter(stream)
+    loop: Any = iter(stream)  # a generator
     next(loop)
     with pytest.raises(KeyError):
         loop.throw(KeyError("the caller's own"))
