@@ -191,7 +191,7 @@ class Recorder:
                 self._admit(chain)
             if self._losses.events:
                 self._report_losses(chain)
-            _, _, _, head, _ = chain.writer.end
+            head = chain.writer.end.mark
             try:
                 return chain.append(envelope, contents, tenant=tenant)
             except Exception:

@@ -28,6 +28,7 @@ from spanledger.invocation.faults import report_once
 from spanledger.invocation.settings import read_settings
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.context import read_business_context
+from spanledger_semconv.events import span_event_id
 from spanledger_semconv.invocation import CONTEXT_KEY, Invocation, InvocationRequest, InvocationResult, Outcome
 
 SCOPE = "spanledger.api"
@@ -66,7 +67,7 @@ class EventSpan:
     def event_id(self) -> str:
         """`trace_id:span_id` in lower-case hex; what another event names this one by."""
         context = self.span.get_span_context()
-        return f"{context.trace_id:032x}:{context.span_id:016x}"
+        return span_event_id(context.trace_id, context.span_id)
 
     @contextmanager
     def current(self) -> Generator[None]:

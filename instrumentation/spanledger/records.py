@@ -29,6 +29,7 @@ from spanledger.decorated import decorated, refuse_bare
 from spanledger.event_span import EventSpan, json_value
 from spanledger.steps import arguments_of
 from spanledger_semconv import attributes as keys
+from spanledger_semconv.events import span_event_id
 from spanledger_semconv.review import HumanReview, ReviewAction
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,7 +38,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def current_event_id() -> str | None:
     """Return the id that the current span's row has or will have, None without a span."""
     context = get_current_span().get_span_context()
-    return f"{context.trace_id:032x}:{context.span_id:016x}" if context.is_valid else None
+    return span_event_id(context.trace_id, context.span_id) if context.is_valid else None
 
 
 def decision(

@@ -98,9 +98,9 @@ class Cost(NamedTuple):
 
     def as_json(self, *, is_estimated: bool = False) -> bytes:
         """Return the envelope's `cost` as JSON with sorted keys; what all calls at one price repeat is encoded once."""
-        usd, into, out, _, _, _, _, listed = self
         estimated = '"estimated":true,' if is_estimated else ""
-        return f'{{{estimated}"input_usd":"{into}","output_usd":"{out}",{listed},"usd":"{usd}"}}'.encode()
+        parts = f'"input_usd":"{self.input_usd}","output_usd":"{self.output_usd}"'
+        return f'{{{estimated}{parts},{self.listed_json},"usd":"{self.usd}"}}'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +261,7 @@ def _list_usage(usage: Usage) -> Any:
 
 
 def _cost(found: _Price, band: _Band, into: str, out: str, total: str, /) -> Cost:
-    listed = (PRICE_SOURCE, found.version, found.digest, band.rates, band.listed_json)
-    cost: Cost = _as_tuple(Cost, (total, into, out, *listed))
-    return cost
-
-
-_as_tuple: Any = tuple.__new__  # once per call: half the time of the class's own constructor
+    return Cost(total, into, out, PRICE_SOURCE, found.version, found.digest, band.rates, band.listed_json)
 
 
 def _in_dollars(amounts: tuple[int, int, int], digits: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Event types of the ledger (ledger.md section 4), and how a span's operation becomes one.
+"""Event types of the ledger (ledger.md section 4), how a span's operation becomes one, and a span's event id.
 
 Rules
 - An explicit `spanledger.event.type` wins; then the operation's name; then what the attributes show.
@@ -92,3 +92,8 @@ def _by_evidence(attributes: Mapping[str, Any]) -> str:
     if keys.GEN_AI_EVALUATION_NAME in attributes:
         return "evaluation"
     return "span"
+
+
+def span_event_id(trace_id: int, span_id: int) -> str:
+    """Return the id of a span's event, `TRACE:SPAN` in lower-case hex: what its completing row is called by."""
+    return f"{trace_id:032x}:{span_id:016x}"

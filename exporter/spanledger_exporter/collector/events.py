@@ -32,6 +32,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from spanledger_exporter.errors import DataError, UsageError
 from spanledger_exporter.read.judging import Decision, make_review
 from spanledger_semconv import attributes as keys
+from spanledger_semconv.events import span_event_id
 
 SCOPE: Final = "spanledger.http"
 
@@ -110,7 +111,7 @@ def event_id_of(span: ReadableSpan) -> str:
     """Return the id that the span's row has."""
     context = span.get_span_context()
     assert context is not None  # noqa: S101 - made above
-    return f"{context.trace_id:032x}:{context.span_id:016x}"
+    return span_event_id(context.trace_id, context.span_id)
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -103,11 +103,11 @@ class SpanLedger:
         if not is_audited and not inherited:
             return
         state = state_of(span)
-        context = state[1] or INVALID_SPAN_CONTEXT
+        context = state.context or INVALID_SPAN_CONTEXT
         known = _Open(span, _forget)
         known.ledger, known.key, known.process = self._reference, context[:2], _process
         known.invocation, known.inherited, known.begun = invocation, inherited, None
-        known.sampled = _has_sampled_flag(context)
+        known.sampled = _is_sampled(context)
         try:
             if is_audited:
                 known.begun = self._begin(span, state, known)
@@ -157,7 +157,7 @@ class SpanLedger:
                 span,
                 read(span) if invocation is None else read_invocation(span, invocation),
                 known.inherited if known else {},
-                sampled=known.sampled if known else _is_sampled(span),
+                sampled=known.sampled if known else _is_sampled(span.get_span_context()),
                 begun=known.begun if known else None,
                 tier=tier,
             )
@@ -268,16 +268,8 @@ def _key(span: ReadableSpan) -> tuple[int, int]:
     return (span.get_span_context() or INVALID_SPAN_CONTEXT)[:2]
 
 
-def _is_sampled(span: ReadableSpan) -> bool:
-    context = span.get_span_context()
-    return context is not None and _has_sampled_flag(context)
-
-
-def _has_sampled_flag(context: SpanContext) -> bool:
-    return bool(context[3] & _SAMPLED)  # its flags; by name they are a call
-
-
-_SAMPLED: Final = int(TraceFlags.SAMPLED)
+def _is_sampled(context: SpanContext | None) -> bool:
+    return bool(context and context.trace_flags & TraceFlags.SAMPLED)
 
 
 def _take_invocation(parent_context: Context | None) -> Invocation | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import (
@@ -26,9 +26,6 @@ from opentelemetry.sdk.trace.sampling import (
     TraceIdRatioBased,
 )
 from opentelemetry.trace import Link, SpanKind, TraceFlags, TraceState, get_current_span
-from opentelemetry.trace.propagation import (
-    _SPAN_KEY,  # pyright: ignore[reportPrivateUsage]  # only to see that there is no parent
-)
 from opentelemetry.util.types import Attributes
 
 from spanledger_exporter.normalise.dialects import is_dialect_key
@@ -43,14 +40,11 @@ _NAMED: dict[str, Sampler] = {
 }
 
 
-_KEPT: Final = Decision.RECORD_AND_SAMPLE
-
-
 class _Kept(SamplingResult):
     """A span to record and sample. Its attributes are not proxied: the SDK copies them, a proxy slowly."""
 
     def __init__(self, attributes: Attributes, trace_state: TraceState | None) -> None:
-        self.decision = _KEPT
+        self.decision = Decision.RECORD_AND_SAMPLE
         self.attributes: Any = attributes or {}
         self.trace_state = trace_state
 
@@ -76,8 +70,6 @@ class AuditSampler(Sampler):
         """Return the wrapped sampler's answer, at least RECORD_ONLY for an audited span."""
         if self._keeps_all:
             # What the SDK's own default would say of a root, or below a sampled parent, without its nine calls.
-            if parent_context is not None and _SPAN_KEY not in parent_context:
-                return _Kept(attributes, None)
             parent = get_current_span(parent_context).get_span_context()
             if not parent.is_valid or parent.trace_flags & TraceFlags.SAMPLED:
                 return _Kept(attributes, parent.trace_state if parent.is_valid else None)

@@ -35,9 +35,6 @@ _LONGEST_MESSAGE = 4096
 _CALLER_GAVE_UP = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
 
 
-_CLIENT = SpanKind.CLIENT  # looked up once: members of an enumeration are found slowly
-
-
 class Call:
     """A started span with its hand-over; `finish` or `fail` ends both."""
 
@@ -130,7 +127,7 @@ def start_call(telemetry: Telemetry, request: InvocationRequest, *, exchange: ob
     span = telemetry.tracer.start_span(
         f"{request.operation} {request.model}" if request.model else request.operation,
         Context({**parent, CONTEXT_KEY: invocation}),
-        _CLIENT,
+        SpanKind.CLIENT,
         request_attributes(request),
     )
     context = Context({**parent, **telemetry.markers, EXCHANGE_KEY: exchange, _SPAN_KEY: span})

@@ -170,30 +170,28 @@ class StreamObserver(_Observation, Iterator[Any]):
 
         Leaving the loop ends only the generator: the stream can be read on, and its call is still open.
         """
-        inner: Any = self._inner
+        read = self._inner.__next__
         add = self._add
         hides = self.hides
-        is_with_caller = False
-        try:
-            # A loop over the iterator itself: it is resumed without a call, and its end is no exception.
-            for chunk in inner if hasattr(inner, "__iter__") else iter(inner.__next__, object()):
-                if self._count:  # as `_keep`, without a call of its own for each chunk
-                    self._count += 1
-                    try:
-                        add(chunk)
-                    except Exception as error:
-                        _report_chunk(error)
-                else:
-                    self._keep(chunk)
-                if hides is None or not hides(chunk):
-                    is_with_caller = True
-                    yield chunk
-                    is_with_caller = False
-        except BaseException as error:
-            if not is_with_caller:
+        while True:
+            try:
+                chunk = read()
+            except StopIteration:
+                self.drained()
+                return
+            except BaseException as error:
                 self.broke(error)
-            raise
-        self.drained()
+                raise
+            if self._count:  # as `_keep`, without a call of its own for each chunk
+                self._count += 1
+                try:
+                    add(chunk)
+                except Exception as error:
+                    _report_chunk(error)
+            else:
+                self._keep(chunk)
+            if hides is None or not hides(chunk):
+                yield chunk
 
     def __next__(self) -> Any:
         while True:

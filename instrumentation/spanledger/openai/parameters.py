@@ -8,7 +8,6 @@ from typing import Any
 from spanledger_semconv import attributes as names
 
 _UNSET = frozenset({"Omit", "NotGiven"})  # the SDK's markers, by name: it is not ours to import
-_ORDINARY = frozenset({str, int, float, bool, list, dict})  # asked first: the name of a type is made anew each time
 _SCALARS = (str, int, float)
 _HTTPS_PORT = 443
 
@@ -46,11 +45,9 @@ def given(arguments: Mapping[str, Any], name: str) -> Any:
 
 def given_only(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Give the arguments that were sent: all of them at once, where several are looked for."""
-    sent: dict[str, Any] = {}
-    for name, value in arguments.items():  # written out: a comprehension is a call
-        if value is not None and (type(value) in _ORDINARY or type(value).__name__ not in _UNSET):
-            sent[name] = value  # noqa: PERF403
-    return sent
+    return {
+        name: value for name, value in arguments.items() if value is not None and type(value).__name__ not in _UNSET
+    }
 
 
 def add_given(arguments: Mapping[str, Any], keys: tuple[tuple[str, str], ...], attributes: dict[str, Any]) -> None:
