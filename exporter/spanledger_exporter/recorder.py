@@ -26,7 +26,7 @@ from typing import Any, Final, Self, TypeVar
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
 from spanledger_exporter.ledger.content import Content
-from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope, encode_envelope
+from spanledger_exporter.normalise.fallback import SCHEMA, default_service, encode_envelope
 from spanledger_exporter.spool.chain import DEFERRED, Chain, Envelope, RowId
 from spanledger_exporter.spool.lineage import register_chain, write_origin
 from spanledger_exporter.spool.opening import Opening, chain_open_envelope
@@ -43,9 +43,7 @@ MAX_REASONS: Final = 8
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
-_Item = tuple[Envelope, Sequence[Content], str, str]
-_COMPLETE: Final = frozenset({"tenant", "service", "time", "event_id", "event_type"})
-"""What an envelope needs to be written as it came."""
+_Item = tuple[Envelope, Sequence[Content], str, str]  # the last two: tenant and event type
 
 
 def open_recorder(settings: Settings, *, role: str, service: Mapping[str, Any] | None = None) -> Recorder:
@@ -74,7 +72,7 @@ class Recorder:
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings
-        self.service = dict(service or {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"})
+        self.service = dict(service or default_service())
         self._on_begin = on_begin
         self._opening = Opening(role=role, facts=dict(facts or {}))
         self._clock = clock
@@ -117,11 +115,11 @@ class Recorder:
 
         Raises RecordError when the spool cannot take it; the row is then counted into the next `loss` row.
         """
-        if type(envelope) is ProfiledEnvelope and envelope.keys() >= _COMPLETE and envelope["tenant"].isascii():
-            item: _Item = (encode_envelope(envelope), contents, envelope["tenant"], envelope["event_type"])
-        else:
-            filled = self._fill(envelope)
-            item = (_encoded(filled), contents, filled["tenant"], filled.get("event_type", ""))
+        filled = self._fill(envelope)
+        return self.record_prepared((_encoded(filled), contents, filled["tenant"], filled.get("event_type", "")))
+
+    def record_prepared(self, item: _Item) -> RowId:
+        """Append one row whose envelope is complete and encoded, as `record` does."""
         row_id = self._submit(item)
         if self._is_durable and row_id is not DEFERRED:
             self._sync()

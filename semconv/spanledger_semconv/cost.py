@@ -96,11 +96,11 @@ class Cost(NamedTuple):
     rates: Mapping[str, str]
     listed_json: str
 
-    def as_json(self, *, is_estimated: bool = False) -> bytes:
+    def as_json(self, *, is_estimated: bool = False) -> str:
         """Return the envelope's `cost` as JSON with sorted keys; what all calls at one price repeat is encoded once."""
         estimated = '"estimated":true,' if is_estimated else ""
         parts = f'"input_usd":"{self.input_usd}","output_usd":"{self.output_usd}"'
-        return f'{{{estimated}{parts},{self.listed_json},"usd":"{self.usd}"}}'.encode()
+        return f'{{{estimated}{parts},{self.listed_json},"usd":"{self.usd}"}}'
 
 
 @dataclass(frozen=True, slots=True)

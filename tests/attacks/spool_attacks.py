@@ -105,7 +105,7 @@ def _backdate(records: list[Record]) -> Sequence[Record]:
 
 
 def _swap_content(records: list[Record]) -> Sequence[Record]:
-    return [replace(r, data=b"another text", size=12) if isinstance(r, Content) else r for r in records]
+    return [r._replace(data=b"another text", size=12) if isinstance(r, Content) else r for r in records]
 
 
 def _drop_content(records: list[Record]) -> Sequence[Record]:

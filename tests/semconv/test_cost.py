@@ -136,7 +136,7 @@ def test_a_cost_says_where_it_comes_from() -> None:
     """Package version, hash of the price row and the rates let anybody recompute it years later."""
     document = known(price("openai", "gpt-5.2", Usage(input_tokens=1, output_tokens=1), time_ns=NOVEMBER)).as_json()
     cost = json.loads(document)
-    assert json.dumps(cost, sort_keys=True, separators=(",", ":")).encode() == document
+    assert json.dumps(cost, sort_keys=True, separators=(",", ":")) == document
     assert cost["price_version"] == f"{genai_prices.__version__}+{cost['price_row'][:12]}"
     assert cost["rates"]["input_mtok"] == "1.75"
     assert set(cost) == {"usd", "input_usd", "output_usd", "price_source", "price_version", "price_row", "rates"}

@@ -9,17 +9,19 @@ The commitment is to the plaintext. Without an auditor key there is no salt, and
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 CONTENT_LABEL = b"spanledger/content/v1\0"
 
 ContentClass = Literal["artifact", "payload", "withheld"]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """One stored payload: `ref` is 32 raw bytes, `size` counts plaintext bytes, `data` is `None` when withheld."""
 
     ref: bytes
@@ -32,5 +34,13 @@ class Content:
 
 def content_ref(media: str, data: bytes, *, salt: bytes | None = None) -> bytes:
     """Return the 32-byte reference of `data` with media type `media`."""
-    message = CONTENT_LABEL + media.encode() + b"\0" + data
-    return sha256(message).digest() if salt is None else hmac.digest(salt, message, "sha256")
+    if salt is not None:
+        return hmac.digest(salt, CONTENT_LABEL + media.encode() + b"\0" + data, "sha256")
+    digest = _begin(media).copy()  # nothing is copied to stand behind its label
+    digest.update(data)
+    return digest.digest()
+
+
+@lru_cache(maxsize=64)
+def _begin(media: str) -> _Hash:
+    return sha256(CONTENT_LABEL + media.encode() + b"\0")

@@ -4,7 +4,7 @@ A span has up to two rows: the intent (`…:begin`, when it starts) and the comp
 completion takes the intent's over unless the span has learned something since that the base is made of, and repeats its
 input references. Nothing here touches a disk, and the price list is only asked for figures it has at hand.
 
-Parts of an envelope that repeat are kept in canonical bytes (`orjson.Fragment`) and not encoded again.
+Fields are canonical JSON as text from the start, and what many rows have in common is encoded once (`shared_fields`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.normalise.content_lists import CONTENT_KEYS, answered_instructions, input_items, output_items
 from spanledger_exporter.normalise.context import actor_of, context_of
 from spanledger_exporter.normalise.dialects import Reading, SpanEvent
-from spanledger_exporter.normalise.fallback import SCHEMA, ProfiledEnvelope
+from spanledger_exporter.normalise.fallback import SCHEMA, default_service
 from spanledger_exporter.normalise.measures import add_measures
 from spanledger_exporter.normalise.parts import ContentPolicy, Items, Parts
 from spanledger_exporter.normalise.remainder import ClearList, reference_remainder, sort_attributes
+from spanledger_exporter.normalise.shared_fields import SharedFields, quoted
 from spanledger_exporter.normalise.snapshot import snapshot_of
 from spanledger_exporter.normalise.span_state import SpanState, dropped_of, state_of
 from spanledger_exporter.prompts.registry import PromptMatcher
@@ -49,33 +50,35 @@ _BODY_OF_TYPE: Final[Mapping[str, str]] = {
 
 
 class Prepared(NamedTuple):
-    """An envelope ready for the recorder, and the contents it refers to."""
+    """A row ready for the recorder: its envelope in canonical bytes, the contents it refers to, where it belongs."""
 
-    envelope: dict[str, Any]
+    envelope: bytes
     contents: Sequence[Content]
+    tenant: str
+    event_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
     """What spans of equal circumstances have in common: made once, shared by many rows, changed by none.
 
-    `fields` is in both rows of a span; `clear` and `other` are its attributes as they are when it starts.
+    `fields` is in both rows of a span; `clear` (JSON) and `other` are its attributes as they are when it starts.
     """
 
     event_type: str
-    fields: ProfiledEnvelope
-    clear: orjson.Fragment | None
+    fields: SharedFields
+    clear: str | None
     other: Mapping[str, Any]
 
 
 class Begun(NamedTuple):
-    """What the intent row was made of; the completion starts from it."""
+    """What the intent row was made of; the completion starts from it. `inputs` is JSON."""
 
     event_id: str
     base: Base
     inherited: Mapping[str, Any]
     attributes: Mapping[str, Any]
-    inputs: orjson.Fragment | None
+    inputs: str | None
     contents: Sequence[Content]
     sanitized: bool
 
@@ -113,20 +116,18 @@ class Normaliser:
         parts = Parts(self.policy)
         event_id = event_id_of(context)
         begun = self._begun(parts, event_id, base, reading, inherited)
-        envelope = ProfiledEnvelope(base.fields)
-        _identify(envelope, event_id, parent)
-        envelope["event_id"] = event_id + BEGIN_SUFFIX
-        envelope["time"] = orjson.Fragment(f'{{"start":"{started_ns}"}}')
-        envelope["capture"] = self._origins.capture(scope, dialect, sampled, "captured")
+        own = _identity(event_id + BEGIN_SUFFIX, event_id, parent)
+        own["time"] = f'{{"start":"{started_ns}"}}'
+        own["capture"] = self._origins.capture(scope, dialect, sampled, "captured")
         if base.clear is not None:
-            envelope["attributes"] = base.clear
+            own["attributes"] = base.clear
         if base.other or events or links:
-            _refer(envelope, parts, base.other, events, links)
+            _refer(own, parts, base.other, events, links)
         if begun.inputs is not None:
-            envelope["input"] = begun.inputs
+            own["input"] = begun.inputs
         if parts.sanitized:
-            envelope["sanitized"] = True
-        return _as_tuple(Prepared, (envelope, parts.contents)), begun
+            own["sanitized"] = _TRUE
+        return _prepared(base, own, parts.contents), begun
 
     def end(
         self,
@@ -137,8 +138,9 @@ class Normaliser:
         sampled: bool,
         begun: Begun | None = None,
         tier: str = "captured",
+        fork: str = "",
     ) -> Prepared:
-        """Return the completing row."""
+        """Return the completing row; `fork` is behind its id where a forked child ends a span of its parent."""
         state = state_of(span)
         _, context, parent, started_ns, ended_ns, _, scope, links = state
         dialect, request, result, attributes, events = reading
@@ -151,38 +153,37 @@ class Normaliser:
         places = self.clear_list.sorted_keys(tuple(attributes), CONTENT_KEYS)
         parts = Parts(self.policy)
         if result.system_instructions:
-            inputs = _fragment(_listed(inputs) + answered_instructions(parts, result))
-        outputs = _fragment(output_items(parts, result, facts))
-        in_base = places.in_base
-        if [*map(attributes.get, in_base)] != [*map(attributes_before.get, in_base)]:
+            inputs = _json_list(_listed(inputs) + answered_instructions(parts, result))
+        outputs = _json_list(output_items(parts, result, facts))
+        if not places.same_in_base(attributes, attributes_before):
             base = self._base(state, reading, inherited)  # the span has learned something since it started
-        envelope = ProfiledEnvelope(base.fields)
-        _identify(envelope, event_id, parent)
-        envelope["time"] = orjson.Fragment(f'{{"end":"{ended_ns}","start":"{started_ns}"}}')
-        envelope["capture"] = self._origins.capture(scope, dialect, sampled, tier, dropped_of(span))
-        envelope["outcome"] = result.outcome
+        own = _identity(event_id + fork, event_id, parent)
+        if fork:
+            own["parent_event_id"] = f'"{event_id}"'
+        own["time"] = f'{{"end":"{ended_ns}","start":"{started_ns}"}}'
+        own["capture"] = self._origins.capture(scope, dialect, sampled, tier, dropped_of(span))
+        own["outcome"] = quoted(result.outcome)
         if result.model is not None:
-            envelope["snapshot"] = self._origins.snapshot(envelope.get("snapshot"), result.model)
-        add_measures(envelope, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
+            own["snapshot"] = self._origins.snapshot(base.fields.texts.get("snapshot"), result.model)
+        add_measures(own, request, result, facts, started_ns=started_ns, ended_ns=ended_ns)
         clear, other = sort_attributes(places, attributes)
         if clear:
-            envelope["attributes"] = orjson.Fragment(canonical_json(clear))
+            own["attributes"] = canonical_json(clear).decode()
         if other or events or links:
-            _refer(envelope, parts, other, events, links)
+            _refer(own, parts, other, events, links)
         if inputs is not None:
-            envelope["input"] = inputs
+            own["input"] = inputs
         if outputs is not None:
-            envelope["output"] = outputs
+            own["output"] = outputs
         if result.error_type is not None or result.outcome == "error" or keys.ERROR_TYPE in attributes:
-            envelope["error"] = _error(parts, reading, result)
+            own["error"] = _error(parts, reading, result)
         if parts.sanitized or sanitized:
-            envelope["sanitized"] = True
-        prepared: Prepared = _as_tuple(Prepared, (envelope, [*contents, *parts.contents]))
-        return prepared
+            own["sanitized"] = _TRUE
+        return _prepared(base, own, [*contents, *parts.contents])
 
     def _begun(self, parts: Parts, event_id: str, base: Base, reading: Reading, inherited: Mapping[str, Any]) -> Begun:
         """Return what a span was asked, with the contents in `parts`; a span that comes ended was asked it, too."""
-        inputs = _fragment(input_items(parts, reading.request, _facts(reading, inherited)))
+        inputs = _json_list(input_items(parts, reading.request, _facts(reading, inherited)))
         begun: Begun = _as_tuple(
             Begun, (event_id, base, inherited, reading.attributes, inputs, parts.contents, parts.sanitized)
         )
@@ -242,7 +243,7 @@ class Normaliser:
             "operation": request.operation or None,
             "tenant": tenant,
             "environment": facts.get(keys.SPANLEDGER_ENVIRONMENT) or self.environment,
-            "service": self._origins.service(state.resource),
+            "service": self._origins.service(state.resource) or default_service(),
             "actor": actor_of(facts),
             "context": context_of(facts, tokenise=lambda user: self.tokenise(user, tenant)),
             "snapshot": snapshot_of(request, facts),
@@ -253,15 +254,22 @@ class Normaliser:
         }
         if field_name := _BODY_OF_TYPE.get(event_type):
             fields[field_name] = bodies.body(_without_content(facts), field_name) or None
-        in_profile = {key: _in_profile(value) for key, value in fields.items() if value is not None}
         places = self.clear_list.sorted_keys(tuple(reading.attributes), CONTENT_KEYS)
         clear, other = sort_attributes(places, reading.attributes)
-        encoded = orjson.Fragment(canonical_json(clear)) if clear else None
-        return Base(event_type, ProfiledEnvelope(in_profile), encoded, other)
+        return Base(event_type, SharedFields(fields), canonical_json(clear).decode() if clear else None, other)
+
+
+_TRUE: Final = "true"
+
+
+def _prepared(base: Base, own: Mapping[str, str], contents: Sequence[Content]) -> Prepared:
+    fields = base.fields
+    prepared: Prepared = _as_tuple(Prepared, (fields.envelope(own), contents, fields.tenant, base.event_type))
+    return prepared
 
 
 def _refer(
-    envelope: dict[str, Any],
+    own: dict[str, str],
     parts: Parts,
     other: Mapping[str, Any],
     events: Sequence[SpanEvent],
@@ -270,16 +278,11 @@ def _refer(
     """Put what has no field of its own behind a reference, unless no content is kept at all."""
     reference = reference_remainder(parts, other, events, links)
     if reference:
-        envelope["attributes_ref"] = reference
+        own["attributes_ref"] = f'"{reference}"'
 
 
 def _facts(reading: Reading, inherited: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**inherited, **reading.attributes} if inherited else reading.attributes
-
-
-def _in_profile(value: Any) -> Any:
-    """Return `value` as text or in canonical bytes, so that an envelope of such values needs no walk."""
-    return value if type(value) is str or type(value) is orjson.Fragment else orjson.Fragment(canonical_json(value))
 
 
 class _Origins:
@@ -290,8 +293,8 @@ class _Origins:
     def __init__(self) -> None:
         self._resource: Any = None
         self._service: orjson.Fragment | None = None
-        self._snapshots: dict[tuple[orjson.Fragment | None, str], orjson.Fragment] = {}
-        self._captures: dict[tuple[int, str, bool, str], tuple[Any, orjson.Fragment]] = {}
+        self._snapshots: dict[tuple[str | None, str], str] = {}
+        self._captures: dict[tuple[int, str, bool, str], tuple[Any, str]] = {}
 
     def service(self, resource: Resource) -> orjson.Fragment | None:
         """Return the envelope's `service`."""
@@ -301,13 +304,13 @@ class _Origins:
             self._resource = resource
         return self._service
 
-    def snapshot(self, requested: orjson.Fragment | None, model: str) -> orjson.Fragment:
+    def snapshot(self, requested: str | None, model: str) -> str:
         """Return the snapshot of a request with the model that answered it."""
         key = (requested, model)
         known = self._snapshots.get(key)
         if known is None:
-            snapshot: dict[str, Any] = {} if requested is None else orjson.loads(orjson.dumps(requested))
-            known = orjson.Fragment(canonical_json({**snapshot, "model": model}))
+            snapshot: dict[str, Any] = {} if requested is None else orjson.loads(requested)
+            known = canonical_json({**snapshot, "model": model}).decode()
             if len(self._snapshots) >= MAX_BASES:
                 self._snapshots.clear()
             self._snapshots[key] = known
@@ -321,7 +324,7 @@ class _Origins:
         tier: str,
         dropped: Mapping[str, int] | None = None,
         /,
-    ) -> orjson.Fragment:
+    ) -> str:
         """Return the envelope's `capture`; what the span's limits dropped is counted once it has ended."""
         # By the scope's identity, because its own hash is Python code; the entry keeps it alive, and so its id its own.
         key = (id(scope), dialect, sampled, tier)
@@ -330,7 +333,7 @@ class _Origins:
             return known
         capture: dict[str, Any] = {"tier": tier, "dialect": dialect, "sampled": sampled}
         _fill(capture, scope=scope.name if scope else "", version=scope.version if scope else None, dropped=dropped)
-        encoded = orjson.Fragment(canonical_json(capture))
+        encoded = canonical_json(capture).decode()
         if dropped is None:
             if len(self._captures) >= MAX_CAPTURES:
                 self._captures.clear()
@@ -350,18 +353,19 @@ def _event_type(request: InvocationRequest, facts: Mapping[str, Any]) -> str:
     return event_type_of({keys.GEN_AI_OPERATION_NAME: request.operation, **facts})
 
 
-def _fragment(items: Items) -> orjson.Fragment | None:
-    """Encode a list of items: texts and integers only, so that nothing in them needs the profile's walk."""
+def _json_list(items: Items) -> str | None:
+    """Return the JSON of a list of items, some of which are JSON already."""
     if not items:
         return None
+    texts: Any = items
     try:
-        return orjson.Fragment(orjson.dumps(items, option=orjson.OPT_SORT_KEYS))
-    except orjson.JSONEncodeError:  # a lone surrogate in a name
-        return orjson.Fragment(canonical_json(items))
+        return f"[{','.join(texts)}]"
+    except TypeError:  # one is not
+        return f"[{','.join([item if type(item) is str else canonical_json(item).decode() for item in items])}]"
 
 
-def _listed(fragment: orjson.Fragment | None) -> Items:
-    return [] if fragment is None else orjson.loads(orjson.dumps(fragment))
+def _listed(inputs: str | None) -> Items:
+    return [] if inputs is None else orjson.loads(inputs)
 
 
 def _fill(target: dict[str, Any], **values: Any) -> None:
@@ -383,11 +387,12 @@ def event_id_of(context: SpanContext | None) -> str:
     return span_event_id(*context[:2]) if context else ""
 
 
-def _identify(envelope: dict[str, Any], event_id: str, parent: SpanContext | None) -> None:
-    """Set the ids of the span."""
-    envelope["event_id"], envelope["trace_id"], envelope["span_id"] = event_id, event_id[:32], event_id[33:]
+def _identity(event_id: str, of_span: str, parent: SpanContext | None) -> dict[str, str]:
+    """Return the ids of a row; `of_span` is the span's own event id, which is made of its trace's id and its own."""
+    own = {"event_id": f'"{event_id}"', "trace_id": f'"{of_span[:32]}"', "span_id": f'"{of_span[33:]}"'}
     if parent is not None and parent.span_id:
-        envelope["parent_span_id"] = f"{parent.span_id:016x}"
+        own["parent_span_id"] = f'"{parent.span_id:016x}"'
+    return own
 
 
 def service_of(resource: Resource) -> dict[str, Any] | None:
@@ -401,8 +406,8 @@ def service_of(resource: Resource) -> dict[str, Any] | None:
     return {key: value for key, value in service.items() if value} or None
 
 
-def _error(parts: Parts, reading: Reading, result: InvocationResult) -> orjson.Fragment:
+def _error(parts: Parts, reading: Reading, result: InvocationResult) -> str:
     error = {"type": str(result.error_type or reading.attributes.get(keys.ERROR_TYPE) or "unknown")}
     if result.error_message and (items := parts.text(result.error_message, "error")):
         error["message_ref"] = items[0]["ref"]
-    return orjson.Fragment(canonical_json(error))
+    return canonical_json(error).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
@@ -19,19 +20,8 @@ SCHEMA: Final = "spanledger.event/1"
 _KEPT = ("schema", "event_id", "trace_id", "span_id", "parent_span_id", "tenant", "environment", "service", "time")
 
 
-class ProfiledEnvelope(dict[str, Any]):
-    """An envelope in the profile already: ASCII keys, and values that are text, flags or `orjson.Fragment`."""
-
-    __slots__ = ()
-
-
 def encode_envelope(envelope: Mapping[str, Any]) -> bytes:
     """Return canonical bytes of `envelope`, or of a `raw` envelope that holds what could not be encoded."""
-    if type(envelope) is ProfiledEnvelope:
-        try:
-            return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
-        except orjson.JSONEncodeError:
-            pass  # a lone surrogate in a text: the careful way finds and replaces it
     try:
         return canonical_envelope(envelope)
     except Exception as error:  # a value of any type may come with code of its own that raises anything
@@ -81,3 +71,8 @@ def _repr_bytes(envelope: Mapping[str, Any]) -> bytes:
 
 def _opened(value: Any) -> Any:
     return orjson.loads(orjson.dumps(value)) if isinstance(value, orjson.Fragment) else value
+
+
+def default_service() -> dict[str, str]:
+    """Return the `service` of rows that nothing else says it of."""
+    return {"name": os.environ.get("OTEL_SERVICE_NAME") or "spanledger"}

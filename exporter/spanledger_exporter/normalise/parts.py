@@ -14,12 +14,13 @@ import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.ledger.content import Content, ContentClass, content_ref
+from spanledger_exporter.normalise.shared_fields import quoted
 from spanledger_exporter.redact.rules import Findings, Redactor
 from spanledger_semconv.messages import TEXT_PARTS
 
@@ -38,11 +39,8 @@ MAX_RECENT_TEXT_BYTES: Final = 256 * 2**10
 ENTRY_BYTES: Final = 1024  # what an entry weighs besides its text: short texts must not be many
 
 Item = dict[str, Any]
-Items = list[Item | orjson.Fragment]
-"""Items in order, some in canonical bytes already."""
-
-_PLACE: Final = "message"  # the one key of an item that differs when a text comes again
-_PLACE_JSON: Final = '"message":0'
+Items = list[Item | str]
+"""Items in order, some as canonical JSON already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,60 +59,76 @@ class ContentPolicy:
         object.__setattr__(self, "is_plain", self.mode == "full" and not self.redactor)
 
 
-@dataclass(frozen=True, slots=True)
-class RecentText:
-    """A text seen lately: its item, its content, and the item's canonical JSON before and behind `message`."""
+Text = tuple[str, str, str, ContentClass]
+"""A text as a part of a message, and what its item depends on besides: the part's type, the role, the class."""
 
-    item: Item
+
+class RecentText(NamedTuple):
+    """A text seen lately: its content, and its item's canonical JSON before and behind `message`."""
+
     content: Content
     head: str
     tail: str
 
+    @classmethod
+    def of(cls, text: Text, ref: bytes, data: bytes) -> RecentText:
+        """Put together what `data`, the encoded text, is referred to by."""
+        _, kind, role, content_class = text
+        said_role = f'"role":{quoted(role)},' if role else ""
+        return cls(
+            Content(ref, content_class, TEXT_MEDIA, len(data), data),
+            f'{{"bytes":{len(data)},"class":"{content_class}","media":"{TEXT_MEDIA}",',
+            f',"ref":"{ref.hex()}",{said_role}"type":{quoted(kind)}}}',
+        )
+
+    def at(self, message: int) -> str:
+        """Return the JSON of the item at a place in the conversation."""
+        return f'{self.head}"message":{message}{self.tail}'
+
+    def item(self) -> Item:
+        """Return the item, which has no place yet."""
+        item: Item = orjson.loads(self.head[:-1] + self.tail)
+        return item
+
 
 class RecentTexts:
-    """Items and contents of texts seen lately: a conversation is sent again on every turn, its answers included.
+    """Texts seen lately: a conversation is sent again on every turn, its answers included.
 
-    `known` is by text, kind, role and class. Bounded by the size of the texts; nothing but time depends on it.
+    Bounded by the size of the texts; nothing but time depends on it.
     """
 
     __slots__ = ("_bytes", "known")
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, ...], RecentText] = {}
+        self.known: dict[Text, RecentText] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self.known)
 
-    def remember(self, key: tuple[str, ...], item: Item, content: Content) -> None:
+    def remember(self, text: Text, found: RecentText) -> None:
         """Remember one text; a full memory is emptied first."""
-        size = content.size + ENTRY_BYTES
+        size = found.content.size + ENTRY_BYTES
         if self._bytes + size > MAX_RECENT_BYTES:
             self.known.clear()
             self._bytes = 0
-        if content.size <= MAX_RECENT_TEXT_BYTES:
-            encoded = orjson.dumps({**item, _PLACE: 0}, option=orjson.OPT_SORT_KEYS).decode()
-            head, mark, tail = encoded.partition(_PLACE_JSON)
-            assert mark, "the media type is the last key before `message`"  # noqa: S101
+        if found.content.size <= MAX_RECENT_TEXT_BYTES:
             self._bytes += size
-            self.known[key] = RecentText(item.copy(), content, head, tail)
+            self.known[text] = found
 
 
-def _recent_text(recent: Mapping[tuple[str, ...], RecentText], message: Any) -> RecentText | None:
-    """Return what is remembered of a message that is one text; None for any other message."""
+def _one_text(message: Any) -> Text | None:
+    """Return the text that a message consists of; None for any other message."""
     try:
         (part,) = message["parts"]
-        if message.get("name") is not None or len(part) != 2:
+        if type(message) is not dict or type(part) is not dict or len(part) != 2 or message.get("name") is not None:
             return None
-        role = message["role"]
-        return recent.get((part["content"], part["type"], role, _CLASS_OF_ROLE.get(role, "payload")))
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # no message with one part; or a value that nothing is found under
+        text, kind, role = part["content"], part["type"], message["role"]
+    except (KeyError, TypeError, ValueError):
         return None
+    if type(text) is str and type(kind) is str and type(role) is str and (kind in TEXT_TYPES or kind in TEXT_PARTS):
+        return text, kind, role, _CLASS_OF_ROLE.get(role, "payload")
+    return None
 
 
 _CLASS_OF_ROLE: Final[Mapping[str, ContentClass]] = dict.fromkeys(INSTRUCTING_ROLES, "artifact")
@@ -142,7 +156,7 @@ class Parts:
         return items
 
     def message_list(self, messages: Iterable[Any]) -> Items:
-        """Return what `messages` returns; texts seen lately are in canonical bytes already.
+        """Return what `messages` returns; texts seen lately are JSON already.
 
         One flat loop, because every call of every conversation goes through it with all its messages.
         """
@@ -151,12 +165,13 @@ class Parts:
         recent, contents = self.policy.recent.known, self.contents
         items: Items = []
         for index, message in enumerate(messages):
-            known = _recent_text(recent, message)
-            if known is None:
-                items += [{**item, _PLACE: index} for item in self._message(message, "payload")]
+            text = _one_text(message)
+            if text is None:
+                items += [{**item, "message": index} for item in self._message(message, "payload")]
             else:
-                contents.append(known.content)
-                items.append(orjson.Fragment(f'{known.head}"message":{index}{known.tail}'))
+                found = recent.get(text) or self._new_text(text)
+                contents.append(found.content)
+                items.append(found.at(index))
         return items
 
     def _message(self, message: Any, content_class: ContentClass) -> list[Item]:
@@ -181,24 +196,29 @@ class Parts:
             kind = kind if type(kind) is str else str(kind)
         if isinstance(text, str) and (kind in TEXT_TYPES or (kind in TEXT_PARTS and len(part) == 2)):
             if self.policy.is_plain and not more:
-                return self._plain_text(text, kind, role, content_class)
+                return self._plain_text((text, kind, role, content_class))
             return self.text(text, kind, role=role, content_class=content_class, **more)
         if kind == "blob" and (blob := _blob_bytes(text)) is not None:
             media = str(part.get("mime_type") or BINARY_MEDIA)
             return self._item(blob, media, kind, role=role, content_class=content_class, findings=None, **more)
         return self.document(part, kind, role=role, content_class=content_class, **more)
 
-    def _plain_text(self, text: str, kind: str, role: str, content_class: ContentClass) -> list[Item]:
-        """Return the item of a text that nothing is done to, from memory where it was seen lately."""
-        key = (text, kind, role, content_class)
-        known = self.policy.recent.known.get(key)
-        if known is not None:
-            self.contents.append(known.content)
-            return [known.item.copy()]
-        items = self.text(text, kind, role=role, content_class=content_class)
-        if not self.sanitized:
-            self.policy.recent.remember(key, items[0], self.contents[-1])
-        return items
+    def _plain_text(self, text: Text) -> list[Item]:
+        """Return the item of a text that nothing is done to."""
+        found = self.policy.recent.known.get(text) or self._new_text(text)
+        self.contents.append(found.content)
+        return [found.item()]
+
+    def _new_text(self, text: Text) -> RecentText:
+        """Return what a text that nothing is done to is referred to by, and remember it."""
+        was_sanitized, self.sanitized = self.sanitized, False
+        data = self._encoded(text[0])
+        salt = None if text[3] == "artifact" else self.policy.salt
+        found = RecentText.of(text, content_ref(TEXT_MEDIA, data, salt=salt), data)
+        if not self.sanitized:  # a text that was repaired has to say so each time
+            self.policy.recent.remember(text, found)
+        self.sanitized = self.sanitized or was_sanitized
+        return found
 
     def text(
         self, text: str, kind: str, *, role: str = "", content_class: ContentClass = "payload", **more: str

@@ -17,6 +17,7 @@ from opentelemetry.trace import Link
 from spanledger_exporter.normalise.context import FOREIGN_KEYS, IDENTITY_KEYS
 from spanledger_exporter.normalise.dialects import SpanEvent
 from spanledger_exporter.normalise.parts import Parts
+from spanledger_exporter.normalise.shared_fields import Values, values_of
 from spanledger_exporter.normalise.snapshot import SNAPSHOT_KEYS
 from spanledger_semconv import attributes as keys
 from spanledger_semconv.bodies import is_consumed
@@ -63,7 +64,16 @@ class Places:
 
     clear: tuple[str, ...]
     other: tuple[str, ...]
-    in_base: tuple[str, ...]
+    clear_values: Values
+    other_values: Values
+    base_values: Values
+
+    def same_in_base(self, attributes: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+        """Say whether a span has learned nothing since `before` that what its rows share is made of."""
+        try:
+            return self.base_values(attributes) == self.base_values(before)
+        except KeyError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +98,10 @@ class ClearList:
         known = self._sorted.get(names)
         if known is None:
             left = [name for name in names if name not in consumed]
-            known = Places(
-                clear=tuple(name for name in left if self.place(name) == "clear"),
-                other=tuple(name for name in left if self.place(name) == "reference"),
-                in_base=tuple(name for name in names if self.place(name) == "elsewhere" and name not in _OF_THE_RESULT),
-            )
+            clear = tuple(name for name in left if self.place(name) == "clear")
+            other = tuple(name for name in left if self.place(name) == "reference")
+            in_base = tuple(name for name in names if self.place(name) == "elsewhere" and name not in _OF_THE_RESULT)
+            known = Places(clear, other, values_of(clear), values_of(other), values_of(in_base))
             if len(self._sorted) < MAX_REMEMBERED:
                 self._sorted[names] = known
         return known
@@ -109,9 +118,9 @@ MAX_REMEMBERED: Final = 4096
 
 def sort_attributes(places: Places, attributes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of `attributes` stays clear, and what goes by reference."""
-    clear, other = places.clear, places.other
-    get = attributes.__getitem__
-    return dict(zip(clear, map(get, clear), strict=True)), dict(zip(other, map(get, other), strict=True))
+    clear = dict(zip(places.clear, places.clear_values(attributes), strict=True))
+    other = dict(zip(places.other, places.other_values(attributes), strict=True)) if places.other else {}
+    return clear, other
 
 
 def reference_remainder(

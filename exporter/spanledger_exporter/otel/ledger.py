@@ -14,21 +14,20 @@ from __future__ import annotations
 import logging
 import os
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import orjson
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, TraceFlags
 
 from spanledger_exporter.config import Settings
 from spanledger_exporter.errors import RecordError
-from spanledger_exporter.ledger.canonical import canonical_json
 from spanledger_exporter.normalise.context import inherited_facts
 from spanledger_exporter.normalise.dialects import is_dialect_key
-from spanledger_exporter.normalise.envelope import BEGIN_SUFFIX, Begun, Normaliser, Prepared, event_id_of, service_of
-from spanledger_exporter.normalise.fallback import ProfiledEnvelope, raw_body
+from spanledger_exporter.normalise.envelope import BEGIN_SUFFIX, Begun, Normaliser, event_id_of, service_of
+from spanledger_exporter.normalise.fallback import raw_body
 from spanledger_exporter.normalise.parts import ContentPolicy
 from spanledger_exporter.normalise.reading import read, read_invocation
 from spanledger_exporter.normalise.remainder import ClearList
@@ -44,6 +43,7 @@ from spanledger_semconv.invocation import CONTEXT_KEY, CallRefusedError, Invocat
 
 MAX_RECENT: Final = 16_384
 RECORDER: Final = "application"
+_FORK: Final = ":fork:"
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class SpanLedger:
         self._recorders: dict[str, Recorder] = {}
         self._reference: weakref.ref[SpanLedger] = weakref.ref(self)
         self._open: dict[tuple[int, int], _Open] = {}
-        self._recent: dict[tuple[int, int], object] = {}
+        self._recent: OrderedDict[tuple[int, int], object] = OrderedDict()
         self._pseudonym_key: bytes | None = None
         self._normaliser = Normaliser(
             policy=ContentPolicy(settings.content, Redactor(settings.redact)),
@@ -120,12 +120,12 @@ class SpanLedger:
             reading = read(span) if invocation is None else read_invocation(span, invocation)
             made = self._normaliser.begin(state, reading, known.inherited, sampled=known.sampled)
         except Exception as error:
-            self._record(span, self._raw(span, error, suffix=BEGIN_SUFFIX))
+            self._record_raw(span, error, suffix=BEGIN_SUFFIX)
             return None
         if made is None:
             return None
         prepared, begun = made
-        self._record(span, prepared)
+        self._recorder_for(span).record_prepared(prepared)
         return begun
 
     def end(self, span: ReadableSpan) -> None:
@@ -142,39 +142,39 @@ class SpanLedger:
         invocation = known.invocation if known else None
         if (invocation is None and not self.is_audited(span)) or not self._is_first(key):
             return
-        prepared = self._prepare(span, known, tier="captured")
-        if known is not None and known.process != _process:
-            # A span that was open when the process forked ends in parent and child: the child's end is its own event.
-            event_id = prepared.envelope["event_id"]
-            prepared.envelope["parent_event_id"] = event_id
-            prepared.envelope["event_id"] = f"{event_id}:fork:{_process}"
-        self._record(span, prepared)
+        # A span that was open when the process forked ends in parent and child: the child's end is its own event.
+        fork = f"{_FORK}{_process}" if known is not None and known.process != _process else ""
+        self._complete(span, known, tier="captured", fork=fork)
 
-    def _prepare(self, span: ReadableSpan, known: _Open | None, *, tier: str) -> Prepared:
+    def _complete(self, span: ReadableSpan, known: _Open | None, *, tier: str, fork: str = "") -> None:
         invocation = known.invocation if known else None
         try:
-            return self._normaliser.end(
+            prepared = self._normaliser.end(
                 span,
                 read(span) if invocation is None else read_invocation(span, invocation),
                 known.inherited if known else {},
                 sampled=known.sampled if known else _is_sampled(span.get_span_context()),
                 begun=known.begun if known else None,
                 tier=tier,
+                fork=fork,
             )
         except Exception as error:
-            return self._raw(span, error)
+            self._record_raw(span, error, suffix=fork)
+        else:
+            self._recorder_for(span).record_prepared(prepared)
 
-    def _raw(self, span: ReadableSpan, error: Exception, *, suffix: str = "") -> Prepared:
-        """Return a `raw` row of what the span holds, when the normaliser met something that it cannot read."""
+    def _record_raw(self, span: ReadableSpan, error: Exception, *, suffix: str) -> None:
+        """Record a `raw` row of what the span holds, when the normaliser met something that it cannot read."""
         policy = self._normaliser.policy
         # The error may quote the content that it stumbled over.
         reason = f"{type(error).__name__}: {error}" if policy.is_plain else type(error).__name__
         _log.error("spanledger: a span could not be read and is kept as a raw row: %s", reason)
         raw = raw_body(_span_bytes(span), encoding="span-json", reason=reason, policy=policy)
-        event_id = event_id_of(span.get_span_context()) + suffix
-        return Prepared(
-            ProfiledEnvelope(event_type="raw", event_id=event_id, raw=orjson.Fragment(canonical_json(raw))), ()
-        )
+        event_id = event_id_of(span.get_span_context())
+        envelope = {"event_type": "raw", "event_id": event_id + suffix, "raw": raw}
+        if suffix.startswith(_FORK):
+            envelope["parent_event_id"] = event_id
+        self._recorder_for(span).record(envelope)
 
     def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> None:
         """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
@@ -182,7 +182,7 @@ class SpanLedger:
         if key in self._open or not self.is_audited(span) or not self._is_first(key):
             return
         try:
-            self._record(span, self._prepare(span, None, tier=tier))
+            self._complete(span, None, tier=tier)
         except RecordError:
             self._recent.pop(key, None)  # its sender will try again, and then it is not a repetition
             raise
@@ -190,7 +190,7 @@ class SpanLedger:
     def record_malformed(self, data: bytes, *, encoding: str, reason: str) -> None:
         """Keep what could not be read as a span: its bytes, and why. Raises RecordError."""
         raw = raw_body(data, encoding=encoding, reason=reason, policy=self._normaliser.policy)
-        self._record(None, Prepared({"event_type": "raw", "name": "malformed span", "raw": raw}, ()))
+        self._recorder_for(None).record({"event_type": "raw", "name": "malformed span", "raw": raw})
 
     def is_audited(self, span: ReadableSpan) -> bool:
         """Say whether a span belongs into the ledger by what its attributes are about."""
@@ -207,16 +207,13 @@ class SpanLedger:
         if self._recent.setdefault(key, token) is not token:
             return False
         while len(self._recent) > MAX_RECENT:
-            self._recent.pop(next(iter(self._recent)), None)
+            self._recent.popitem(last=False)  # a plain dict would look for its first entry among all that have left it
         return True
 
-    def _record(self, span: ReadableSpan | None, prepared: Prepared) -> None:
-        recorder = self._recorder or self._make_recorder(span)
-        envelope, contents = prepared
-        recorder.record(envelope, contents)
-
-    def _make_recorder(self, span: ReadableSpan | None) -> Recorder:
+    def _recorder_for(self, span: ReadableSpan | None) -> Recorder:
         """Return the process's recorder. Without a lock: two threads may make one, and agree on which is kept."""
+        if self._recorder is not None:
+            return self._recorder
         made = Recorder(
             self.settings,
             role=self._role,

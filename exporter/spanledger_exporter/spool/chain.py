@@ -15,6 +15,8 @@ are one tuple in the writer, and after any exception the file is cut back to the
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +25,7 @@ import orjson
 
 from spanledger_exporter.ledger.content import Content
 from spanledger_exporter.ledger.row import genesis_hash, row_hashes
-from spanledger_exporter.spool.format import format_content, pack_row
+from spanledger_exporter.spool.format import content_frame, row_frame
 from spanledger_exporter.spool.writer import ROTATE_BYTES, SpoolWriter
 
 MAX_KNOWN_CONTENTS = 16_384
@@ -66,7 +68,7 @@ class Chain:
         before_row_0 = Head(RowId(chain_id, -1, genesis_hash(chain_id)), 0)
         self.writer = SpoolWriter(spool_directory, chain_id, mark=before_row_0, rotate_bytes=rotate_bytes)
         self._clock = clock
-        self._known: dict[bytes, None] = {}
+        self._known: OrderedDict[bytes, None] = OrderedDict()  # a plain dict gives its oldest entry slowly
 
     @property
     def head(self) -> Head:
@@ -87,16 +89,16 @@ class Chain:
         if time_ns < newest_ns:
             time_ns, env = newest_ns, _clamped(env)
         env_digest, digest = row_hashes(chain_id, seq, prev_hash, time_ns, env)
-        data = pack_row(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
+        pieces = row_frame(seq, time_ns, prev_hash, env_digest, digest, tenant.encode(), env)
         known, new = self._known, []
         for content in contents:  # written out: a comprehension is a call
             if content.ref not in known:
                 new.append(content)  # noqa: PERF401
         if new:
-            data = b"".join([*map(format_content, new), data])
+            pieces = (*itertools.chain.from_iterable(map(content_frame, new)), *pieces)
         row_id: RowId = _as_tuple(RowId, (chain_id, seq, digest))
         try:
-            writer.append(data, _as_tuple(Head, (row_id, time_ns)))
+            writer.append(b"".join(pieces), _as_tuple(Head, (row_id, time_ns)))
         except BaseException:
             with contextlib.suppress(OSError):  # the next append tries again, before it writes
                 writer.repair()
@@ -111,7 +113,7 @@ class Chain:
         for content in contents:
             known[content.ref] = None
         while len(known) > MAX_KNOWN_CONTENTS:
-            del known[next(iter(known))]
+            known.popitem(last=False)
 
 
 def _clamped(env: bytes) -> bytes:

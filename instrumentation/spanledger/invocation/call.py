@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation import (
 
 from spanledger.invocation.content import content_attributes, content_values
 from spanledger.invocation.faults import report_once
-from spanledger.invocation.span_attributes import request_attributes, result_attributes
+from spanledger.invocation.span_attributes import request_attributes, result_attributes, set_attributes
 from spanledger.invocation.telemetry import Telemetry
 from spanledger_semconv.invocation import CONTEXT_KEY, Invocation, InvocationRequest, InvocationResult, Outcome
 
@@ -109,7 +109,7 @@ class Call:
         if is_recording:
             if content and telemetry.settings.content_on_span and request.operation != "embeddings":
                 attributes.update(content_attributes(content))  # embeddings have no such attributes
-            span.set_attributes(attributes)
+            set_attributes(span, attributes)
             if result.error_type is not None:
                 span.set_status(Status(StatusCode.ERROR, result.error_message))
         telemetry.metrics.note(request, result, duration_s, self.chunk_interval_s, span.get_span_context())

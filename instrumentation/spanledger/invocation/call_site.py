@@ -6,11 +6,12 @@ Walking costs about a tenth of a microsecond per frame, and the application's fr
 from __future__ import annotations
 
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 
 from spanledger_semconv.invocation import CallSite
 
 _FURTHEST = 40
+_MOST_SITES = 4_096
 _NOT_THE_APPLICATION = ("spanledger.", "wrapt.", "functools.", "contextlib.", "asyncio.", "anyio.", "opentelemetry.")
 
 _OURS = ("spanledger.invocation.", "wrapt.")
@@ -25,9 +26,25 @@ def find_call_site(inside: tuple[str, ...]) -> CallSite | None:
             return None
         module = frame.f_globals.get("__name__", "")
         if not f"{module}.".startswith(inside):
-            return CallSite(module, frame.f_code.co_qualname, frame.f_lineno)
+            return _site(module, frame)
         frame = frame.f_back
     return None
+
+
+_sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}  # by code and place in it: a line is found by searching
+
+
+def _site(module: str, frame: FrameType) -> CallSite:
+    code = frame.f_code
+    key = (id(code), frame.f_lasti)  # a code's own hash looks at all its instructions; the entry keeps its id its own
+    known = _sites.get(key)
+    if known is not None and known[1].module == module:
+        return known[1]
+    site = CallSite(module, code.co_qualname, frame.f_lineno)
+    if len(_sites) >= _MOST_SITES:
+        _sites.clear()
+    _sites[key] = (code, site)
+    return site
 
 
 def is_made_by_library(inside: tuple[str, ...]) -> bool:

@@ -1,9 +1,14 @@
 """What the span of a call says of its request and its result; content is added elsewhere (`content.py`)."""
 
+# pyright: reportPrivateUsage=false
+# ruff: noqa: SLF001
+
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from opentelemetry.trace import Span
 
 from spanledger_semconv import attributes as names
 from spanledger_semconv.invocation import InvocationRequest, InvocationResult, Usage
@@ -49,8 +54,7 @@ def result_attributes(result: InvocationResult) -> dict[str, Any]:
         attributes[names.GEN_AI_RESPONSE_MODEL] = result.model
     reasons: Sequence[str] = result.finish_reasons
     if reasons:
-        # A list, which the SDK recognises at once and makes a tuple of: about a tuple it asks abstract classes anew.
-        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = list(reasons)
+        attributes[names.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reasons)
     if result.time_to_first_chunk_s is not None:
         attributes[names.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = result.time_to_first_chunk_s
     if result.error_type is not None:
@@ -77,3 +81,35 @@ def _add_usage(usage: Usage, attributes: dict[str, Any]) -> None:
     for key, count in usage.other.items():
         if count and key in _OTHER_USAGE:
             attributes[_OTHER_USAGE[key]] = count
+
+
+_SDK = "opentelemetry.sdk.trace"
+_PLAIN = frozenset({str, int, float, bool})
+
+
+def set_attributes(span: Span, attributes: dict[str, Any]) -> None:
+    """Do what `span.set_attributes` does: at once where nothing is to be cleaned, cut or dropped.
+
+    The SDK takes three calls for each attribute. Any other span than its own, and any value that it would not keep as
+    it is, goes the public way; so does everything once the SDK keeps its attributes elsewhere.
+    """
+    held: Any = span
+    try:
+        kept = held._attributes
+        room = kept.maxlen is None or len(kept._dict) + len(attributes) <= kept.maxlen
+        if type(span).__module__ == _SDK and kept.max_value_len is None and room and _are_plain(attributes):
+            with held._lock, kept._lock:
+                if held._end_time is None:
+                    kept._dict.update(attributes)
+                    return
+    except AttributeError:
+        pass
+    span.set_attributes(attributes)
+
+
+def _are_plain(attributes: dict[str, Any]) -> bool:
+    for value in attributes.values():
+        kind = type(value)
+        if kind not in _PLAIN and not (kind is tuple and _PLAIN.issuperset(map(type, value))):
+            return False
+    return True

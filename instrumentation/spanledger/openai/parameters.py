@@ -8,6 +8,7 @@ from typing import Any
 from spanledger_semconv import attributes as names
 
 _UNSET = frozenset({"Omit", "NotGiven"})  # the SDK's markers, by name: it is not ours to import
+_SENT = frozenset({str, int, float, bool, list, dict, tuple})  # a value of these was sent
 _SCALARS = (str, int, float)
 _HTTPS_PORT = 443
 
@@ -43,8 +44,10 @@ def given(arguments: Mapping[str, Any], name: str) -> Any:
     return None if value is None or type(value).__name__ in _UNSET else value
 
 
-def given_only(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def given_only(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give the arguments that were sent: all of them at once, where several are looked for."""
+    if _SENT.issuperset(map(type, arguments.values())):
+        return arguments
     return {
         name: value for name, value in arguments.items() if value is not None and type(value).__name__ not in _UNSET
     }

@@ -93,15 +93,15 @@ LATENCIES = {
 
 @pytest.mark.parametrize(("duration_ns", "text"), LATENCIES.items())
 def test_a_latency_has_three_digits(duration_ns: int, text: str) -> None:
-    """Milliseconds, rounded; negative when the clock was put back meanwhile."""
-    envelope: dict[str, Any] = {}
+    """Milliseconds, rounded, as JSON text; negative when the clock was put back meanwhile."""
+    own: dict[str, str] = {}
     started_ns = 10**18
     add_measures(
-        envelope,
+        own,
         InvocationRequest("chat"),
         InvocationResult("success"),
         {},
         started_ns=started_ns,
         ended_ns=started_ns + duration_ns,
     )
-    assert envelope["latency_ms"] == text
+    assert own["latency_ms"] == f'"{text}"'

@@ -405,6 +405,20 @@ def test_with_processor_and_exporter_a_span_is_recorded_once(settings: Settings,
     assert events[-1]["output"]
 
 
+def test_the_newest_spans_are_remembered(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has left the memory is recorded again when it comes again, as a row of the same event."""
+    monkeypatch.setattr("spanledger_exporter.otel.ledger.MAX_RECENT", 3)
+    ledger = SpanLedger(settings)
+    tracer = TracerProvider().get_tracer("app")
+    spans = [tracer.start_span(f"chat {number}", attributes=CHAT) for number in range(5)]
+    for span in (*spans, *spans[2:], spans[0]):
+        assert isinstance(span, ReadableSpan)
+        ledger.record_finished(span)
+    ledger.close()
+    names = [event["name"] for event in _only_chain(settings).events() if event["event_type"] == "model_call"]
+    assert names == ["chat 0", "chat 1", "chat 2", "chat 3", "chat 4", "chat 0"]
+
+
 def test_installing_twice_changes_nothing(settings: Settings) -> None:
     """One processor, one wrapped sampler."""
     provider = _provider(settings)

@@ -120,6 +120,18 @@ def test_content_is_spooled_once_per_chain(settings: Settings) -> None:
     assert data.count(b"the same question") == 1
 
 
+def test_the_newest_contents_are_remembered(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that has left the memory is written once more, which says nothing new."""
+    monkeypatch.setattr("spanledger_exporter.spool.chain.MAX_KNOWN_CONTENTS", 2)
+    texts = ["first text", "second text", "third text"]
+    with open_recorder(settings, role="cli") as recorder:
+        for text in (*texts, *texts[1:], texts[0]):
+            recorder.record({"event_type": "heartbeat"}, [_text(text)])
+    (chain,) = read_spool(settings)
+    data = b"".join(chain.spool.path(file).read_bytes() for file in chain.spool.files())
+    assert [data.count(text.encode()) for text in texts] == [2, 1, 1]
+
+
 def test_a_clock_that_steps_back_never_takes_the_chain_with_it(settings: Settings) -> None:
     """Times do not decrease; a row whose time was held says so."""
     now = [500]
@@ -179,7 +191,7 @@ def test_any_failure_to_append_is_counted(settings: Settings, monkeypatch: pytes
     """Also one that nobody thought of: the next row says that something is missing."""
     recorder = open_recorder(settings, role="cli")
     with monkeypatch.context() as faulty:
-        faulty.setattr("spanledger_exporter.spool.chain.pack_row", lambda *_: 1 / 0)
+        faulty.setattr("spanledger_exporter.spool.chain.row_frame", lambda *_: 1 / 0)
         with pytest.raises(RecordError, match="ZeroDivisionError"):
             recorder.record({"event_type": "heartbeat"})
     recorder.record({"event_type": "heartbeat"})

@@ -1,7 +1,6 @@
 """Plain tuples of the spool: the same values as the records, and the same refusals."""
 
 import gc
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ def test_a_row_has_the_fields_of_its_record(row: Row) -> None:
 def test_a_content_has_the_fields_of_its_record(content: Content) -> None:
     """Whatever the frame holds."""
     fields = _fields(format_content(content))
-    assert fields == astuple(content)
+    assert fields == tuple(content)
     assert _record(fields, CHAIN) == content
 
 
