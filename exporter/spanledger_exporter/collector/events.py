@@ -8,8 +8,9 @@ Rules
 - `type` is `human_review`, `decision`, `escalation` or `external_action`; the other members have the names and meanings
   of the public API's arguments (instrumentation/API.md), plus `case`, `session`, `actor`, `tenant` and `service`.
 - An unknown member or a wrong type is refused with the member's name: a misspelt one would be lost in silence.
-- The event becomes a span of its subject's trace, and takes the way of every received span. Its id is the answer.
-- A request may bring its own `event_id` (`TRACE:SPAN`, lower-case hex): sent again, it is recorded once.
+- The event becomes a span of its subject's trace, and takes the way of every received span. The answer says its id.
+- A request may bring its own `event_id` (`TRACE:SPAN`, lower-case hex): sent again, it is recorded once, and the answer
+  says that it was not `recorded` this time. What came first under an id stands, whatever else is sent under it.
 """
 
 from __future__ import annotations

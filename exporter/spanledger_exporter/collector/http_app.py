@@ -36,8 +36,8 @@ RETRY_AFTER_S = 5
 
 _INVALID_ARGUMENT, _RESOURCE_EXHAUSTED, _UNAVAILABLE = 3, 8, 14  # google.rpc.Code
 
-Record = Callable[[Sequence[Received]], None]
-"""Puts received spans into the spool and returns when they are there; raises SpanledgerError when they are not."""
+Record = Callable[[Sequence[Received]], int]
+"""Puts received spans into the spool and returns, once they are there, how many are new. Raises SpanledgerError."""
 
 
 def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> Starlette:
@@ -71,8 +71,8 @@ def make_http_app(record: Record, *, max_body_bytes: int = MAX_BODY_BYTES) -> St
             body = await _read(request, max_body_bytes)
             plain = decompress(body, request.headers.get("content-encoding", ""), limit=max_body_bytes)
             span = parse_event(plain)
-            await run_in_threadpool(record, [span])
-            return JSONResponse({"event_id": event_id_of(span)})
+            recorded = await run_in_threadpool(record, [span])
+            return JSONResponse({"event_id": event_id_of(span), "recorded": bool(recorded)})
 
         return await _or_refusal(receive(), "json")
 

@@ -26,17 +26,20 @@ class Ingest:
         self._ledger = SpanLedger(settings, role=ROLE)
         self._ledger.remember(remembered_spans(settings.spool_directory, ROLE, most=MAX_RECENT))
 
-    def record(self, spans: Sequence[Received]) -> None:
-        """Return when every audited span is in the spool.
+    def record(self, spans: Sequence[Received]) -> int:
+        """Return, when every audited span is in the spool, how many of them are new there.
 
         Raises RecordError at the first one that the spool refuses: the sender tries the whole request again, and what
         had been recorded of it is recognised by its ids.
         """
+        recorded = 0
         for span in spans:
             if isinstance(span, ReadableSpan):
-                self._ledger.record_finished(span, tier="ingested")
+                recorded += self._ledger.record_finished(span, tier="ingested")
             else:
                 self._ledger.record_malformed(span.raw, encoding=span.encoding, reason=span.reason)
+                recorded += 1
+        return recorded
 
     def close(self) -> None:
         """End the chain."""

@@ -176,16 +176,20 @@ class SpanLedger:
             envelope["parent_event_id"] = event_id
         self._recorder_for(span).record(envelope)
 
-    def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> None:
-        """Record a span that arrives finished, from another processor or over the wire. Raises RecordError."""
+    def record_finished(self, span: ReadableSpan, *, tier: str = "captured") -> bool:
+        """Record a span that arrives finished, from another processor or over the wire. Raises RecordError.
+
+        False for one that is recorded already, or is none to record.
+        """
         key = _key(span)
         if key in self._open or not self.is_audited(span) or not self._is_first(key):
-            return
+            return False
         try:
             self._complete(span, None, tier=tier)
         except RecordError:
             self._recent.pop(key, None)  # its sender will try again, and then it is not a repetition
             raise
+        return True
 
     def record_malformed(self, data: bytes, *, encoding: str, reason: str) -> None:
         """Keep what could not be read as a span: its bytes, and why. Raises RecordError."""

@@ -67,7 +67,7 @@ def test_a_review_becomes_a_row_in_its_subjects_trace(client: Any, spool: Path) 
     """The answer is the row's id."""
     answer = client.post("/v1/events", json=REVIEW)
     (row,) = rows(spool)
-    assert (answer.status_code, answer.json()) == (200, {"event_id": row["event_id"]})
+    assert (answer.status_code, answer.json()) == (200, {"event_id": row["event_id"], "recorded": True})
     assert (row["event_type"], row["trace_id"], row["parent_event_id"]) == ("human_review", TRACE, SUBJECT)
     assert row["actor"] == {"type": "user", "id": "m.keller", "role": "compliance"}
     assert (row["context"], row["service"]["name"]) == ({"case_id": "C-1"}, "desk")
@@ -127,11 +127,13 @@ def test_words_are_content(client: Any, spool: Path) -> None:
 
 
 def test_an_event_sent_again_under_its_own_id_is_recorded_once(client: Any, spool: Path) -> None:
-    """A sender that got no answer tries again."""
+    """A sender that got no answer tries again; one that uses an id for something else is told that it was not kept."""
     event = {"type": "escalation", "to": "second line", "event_id": f"{TRACE}:00f067aa0ba902b8"}
-    answers = [client.post("/v1/events", json=event).json() for _ in range(2)]
-    assert answers == [{"event_id": event["event_id"]}] * 2
-    assert len(rows(spool)) == 1
+    other = {**event, "to": "third line"}
+    answers = [client.post("/v1/events", json=sent).json() for sent in (event, event, other)]
+    assert answers == [{"event_id": event["event_id"], "recorded": recorded} for recorded in (True, False, False)]
+    (row,) = rows(spool)
+    assert row["escalation"]["to"] == "second line"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_a_body_that_is_no_json_and_other_content_types_are_refused(client: Any)
 def test_an_event_that_the_spool_refuses_is_tried_again_by_its_sender() -> None:
     """503, with when to come back; too large a body is 413."""
 
-    def refuse(_: Sequence[Received]) -> None:
+    def refuse(_: Sequence[Received]) -> int:
         raise RecordError("disk full")
 
     with TestClient(make_http_app(refuse, max_body_bytes=1_000)) as client:

@@ -239,10 +239,11 @@ class Spool:
         self.received: list[Received] = []
         self.refuses = False
 
-    def record(self, spans: Sequence[Received]) -> None:
+    def record(self, spans: Sequence[Received]) -> int:
         if self.refuses:
             raise SpanledgerError("expected room in the spool, got a full disk: free some")
         self.received.extend(spans)
+        return len(spans)
 
 
 @pytest.fixture
